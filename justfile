@@ -16,7 +16,7 @@ image *ARGS:
     {{ host }} microimage image "$@"
     @case " $* " in *' -h '* | *' --help '* | *' --stage-only '*) ;; *) for word; do printf '%s\0' "$word"; done > target/image/asked ;; esac
 
-# The image with the arguments of the last `just image`; the template's if there was none
+# Make the image with the arguments of the last `just image`; the template's image if there was none
 [private]
 made:
     @[ ! -s target/image/asked ] || echo "as last asked for: just image $(tr '\0' ' ' < target/image/asked)"
@@ -92,7 +92,7 @@ push REFERENCE *FLAGS:
 test *FLAGS:
     cargo test --workspace --profile host "$@"
 
-# What continuous integration runs
+# Run what continuous integration runs
 [group('work')]
 ci:
     .ci/run

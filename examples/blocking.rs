@@ -25,7 +25,7 @@ fn slow(request: Request<'_>) -> Result<String> {
     Ok(format!("{} took {} ms", file.trim_end(), pause.as_millis()))
 }
 
-/// For waiting alone, `firstbyte::sleep` is enough.
+/// To wait only, `firstbyte::sleep` is sufficient.
 fn patient(request: Request<'_>) -> &'static str {
     sleep(milliseconds(&request));
     "patient"

@@ -1,11 +1,11 @@
-//! A chat: a page, and a WebSocket over which everybody who has it open hears everybody. The page
-//! comes from the function itself, so its own origin is the only one that may connect.
+//! A chat: a page, and a WebSocket over which each message reaches all open pages. The page comes
+//! from the function itself, so only its own origin may connect.
 //!
 //! Try it: `cargo run --example chat --features websocket`, then open localhost:9000 twice.
 //!
-//! On SCF each connection is one invocation. So that all guests meet in one instance, the function
-//! has request concurrency, and no more guests than that (docs/on-the-platform.md); a chat of many
-//! instances needs something between them, for example Redis.
+//! On SCF each connection is one invocation. For all guests to be in one instance, the function
+//! needs request concurrency, and accepts no more guests than that (docs/on-the-platform.md). A
+//! chat of many instances needs a server between them, for example Redis.
 
 use firstbyte::{
     App, Conversation, Ended, Message, Reply, Request, Result, Sender, Socket, WebSocket,
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 static GUESTS: Mutex<Vec<Guest>> = Mutex::new(Vec::new());
 
-/// What a message may come to, in bytes, and a guest's name, in characters.
+/// Limits of a message, in bytes, and of a guest's name, in characters.
 const MESSAGE_BYTES: usize = 2000;
 const NAME_CHARACTERS: usize = 30;
 
@@ -53,7 +53,7 @@ impl Conversation for Seat {
     }
 }
 
-/// One copy for all. Who is too far behind misses it.
+/// Sends one copy to all. A guest that is too far behind misses it.
 fn tell_all(text: &str) {
     let text: std::sync::Arc<str> = text.into();
     for guest in GUESTS.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -93,7 +93,7 @@ mod tests {
     use firstbyte::test;
 
     #[test]
-    fn the_page_comes_from_here_and_so_must_those_who_talk() {
+    fn only_the_functions_own_page_may_connect() {
         let page = test::get("/").send(&app());
         assert!(page.text().contains("new WebSocket("), "{}", page.text());
         let call = |origin| {

@@ -1,4 +1,4 @@
-//! The smallest event function: any event in, a greeting out.
+//! The smallest event function: it answers any event with a greeting.
 //!
 //! Try it: `cargo run --example hello_event`, then `curl -d '{}' localhost:9000/event-invoke`.
 

@@ -1,10 +1,11 @@
-//! Server-sent events that a reader takes up again where it left off (HTML, section 9.2). Each
-//! event has a number; a reader that comes again sends the last one it has (Last-Event-ID, which
-//! browsers send by themselves). A comment now and then keeps proxies from ending a silent stream.
+//! Server-sent events, which a reader can resume after its last event (HTML, section 9.2). Each
+//! event has a number; a reader that reconnects sends the last one that it has (Last-Event-ID,
+//! which browsers send by themselves). Regular comments prevent proxies from ending a silent
+//! stream.
 //!
 //! Try it: `cargo run --example server_sent_events`, then `curl -N localhost:9000/events` and, in
-//! another terminal, `curl -d 'hello' localhost:9000/say`. Each instance has events of its own:
-//! with more than one, keep them where all see them (examples/calls/redis).
+//! another terminal, `curl -d 'hello' localhost:9000/say`. Each instance has its own events: with
+//! several instances, store them on a server (examples/calls/redis).
 //!
 //! Price: 16 KiB of the layer (`just image server_sent_events`: 328 KiB; with all events as one
 //! text instead of a stream: 312).
@@ -17,16 +18,19 @@ use std::process::ExitCode;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Events that are kept for readers that come again, and bytes of one.
+/// Number of events that are kept for readers that reconnect, and largest size of one, in bytes.
 const KEPT: usize = 1000;
 const MOST_BYTES: usize = 4 * 1024;
-/// How long a reader waits before it comes again.
+/// Bytes of text that are written at once, plus one event. Many readers may have missed much, and
+/// each has its text in memory.
+const TEXT_BYTES: usize = 16 * 1024;
+/// Time after which a reader reconnects.
 const RETRY: Duration = Duration::from_secs(2);
-/// How long a reader may take to see that the server is stopping.
+/// Time within which a stream notices that the server is stopping.
 const LOOK: Duration = Duration::from_millis(500);
 
 struct Events {
-    /// Number of the first one that is kept, from 1.
+    /// Number of the first kept event, from 1.
     first: u64,
     kept: VecDeque<String>,
 }
@@ -55,8 +59,8 @@ fn say(request: Request<'_>) -> Result<(Status, String)> {
     Ok((Status::ACCEPTED, format!("{number}\n")))
 }
 
-/// A reader without a Last-Event-ID sees what comes from now on; one with an id of another life of
-/// this instance, everything that is kept.
+/// A reader without a Last-Event-ID gets new events; a reader with an id of an earlier process gets
+/// all kept events.
 fn events(request: Request<'_>) -> Result<Reply> {
     let last: Option<u64> = request.header("last-event-id").and_then(|id| id.parse().ok());
     let next = {
@@ -70,11 +74,11 @@ fn events(request: Request<'_>) -> Result<Reply> {
     };
     Reply::stream("text/event-stream", move |out| tell(out, next, heartbeat()))?
         .with_header("cache-control", "no-store")?
-        .with_header("x-accel-buffering", "no") // nginx would keep events back
+        .with_header("x-accel-buffering", "no") // nginx would buffer events
 }
 
 fn tell(out: &mut BodyWriter<'_>, mut next: u64, heartbeat: Duration) -> io::Result<()> {
-    // Each write goes out at once: one for a whole field.
+    // Each write is sent at once, so there is one for a whole field.
     out.write_all(format!("retry: {}\n\n", RETRY.as_millis()).as_bytes())?;
     let mut said = Instant::now();
     while !stopping() {
@@ -89,12 +93,12 @@ fn tell(out: &mut BodyWriter<'_>, mut next: u64, heartbeat: Duration) -> io::Res
         }
         said = Instant::now();
     }
-    Ok(()) // the reader comes again, to another instance
+    Ok(()) // the reader reconnects to another instance
 }
 
-/// What there is from `next` on, as the stream's text, and what comes after it; waits a moment
-/// where there is nothing. The wait is std's: others are served meanwhile.
-fn news(next: u64) -> (String, u64) {
+/// The events from `next` on, as the stream's text, and the number after them; waits for a moment
+/// if there are none. It waits with std, and other requests are served meanwhile.
+fn news(mut next: u64) -> (String, u64) {
     let is_old = |events: &mut Events| events.first + events.kept.len() as u64 <= next;
     let (events, _) =
         NEWS.wait_timeout_while(lock(), LOOK, is_old).unwrap_or_else(PoisonError::into_inner);
@@ -102,17 +106,22 @@ fn news(next: u64) -> (String, u64) {
     let first = events.first;
     if next < first {
         let _ = write!(text, "event: lost\ndata: {}\n\n", first - next);
+        next = first;
     }
-    let behind = usize::try_from(next.saturating_sub(first)).unwrap_or(usize::MAX);
-    for (event, number) in events.kept.iter().zip(first..).skip(behind) {
-        let _ = writeln!(text, "id: {number}");
-        // A line's end would be one of the event's; it has a field for each line.
+    let behind = usize::try_from(next - first).unwrap_or(usize::MAX);
+    for event in events.kept.iter().skip(behind) {
+        if text.len() >= TEXT_BYTES {
+            break;
+        }
+        let _ = writeln!(text, "id: {next}");
+        next += 1;
+        // A field ends with its line, so the event has a field for each line.
         for line in event.split("\r\n").flat_map(|line| line.split(['\n', '\r'])) {
             let _ = writeln!(text, "data: {line}");
         }
         text.push('\n');
     }
-    (text, next.max(first + events.kept.len() as u64))
+    (text, next)
 }
 
 /// Proxies end a silent stream after 30 to 60 s.

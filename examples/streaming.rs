@@ -1,6 +1,6 @@
-//! A reply of unknown length: rows are sent as they are made, and making them waits for a slow
-//! reader, so a million rows need no more memory than one. If making them fails half-way, the
-//! connection is cut, and the reader sees that something is missing.
+//! A reply of unknown length: each row is sent when it is made, and the code waits for a slow
+//! reader, so a million rows need no more memory than one. If it fails half-way, the connection is
+//! cut, and the reader sees that the reply is incomplete.
 //!
 //! Try it: `cargo run --example streaming`, then `curl localhost:9000/rows?count=5`.
 

@@ -1,5 +1,5 @@
-//! An event function with types: an order in, a receipt out. `&str` fields point into the request's
-//! own bytes, so reading the order copies nothing; an event that is not an order is answered with
+//! An event function with types: it gets an order and returns a receipt. `&str` fields borrow from
+//! the request's bytes, so parsing copies nothing; an event that is not an order is answered with
 //! 400.
 //!
 //! Try it: `cargo run --example typed_event`, then

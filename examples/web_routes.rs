@@ -13,7 +13,7 @@ fn sum(request: Request<'_>) -> Result<String> {
     Ok(format!("{}{unit}", a.saturating_add(b)))
 }
 
-/// Answers 201 with the place of the new thing.
+/// Answers 201 with the location of the new thing.
 fn make(request: Request<'_>) -> Result<Reply> {
     let name = request.text()?.trim();
     Reply::json(name)?

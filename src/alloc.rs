@@ -25,7 +25,7 @@ pub(crate) fn settle() {
 }
 
 /// Threads that the allocator has made.
-#[allow(dead_code)] // the transport of other systems does not ask
+#[allow(dead_code)] // the transport of other systems does not use it
 pub(crate) fn threads() -> usize {
     #[cfg(all(feature = "mimalloc", target_os = "linux"))]
     return early::THREADS.load(std::sync::atomic::Ordering::Relaxed);
@@ -51,8 +51,8 @@ mod early {
     /// reply takes some 10 KiB.
     const ARENA_BYTES: usize = 128 * 1024;
 
-    /// Every block's alignment, as malloc's, whatever was asked for: the unwinder stores to a
-    /// panic's own block with instructions that rely on it.
+    /// Least alignment of a block, as malloc's: the unwinder writes to a panic's own block with
+    /// instructions that rely on it.
     const MALLOC_ALIGN: usize = 16;
 
     /// Offset of the first byte of the arena not handed out. Together with [`SETTLED`] (whether
@@ -114,7 +114,7 @@ mod early {
     /// Whether this is the main thread, which ends only with the process.
     fn is_main_thread() -> bool {
         // JUSTIFICATION: std does not say which thread is the main one.
-        // SAFETY: two questions without arguments.
+        // SAFETY: two calls without arguments.
         unsafe { libc::getpid() == libc::gettid() }
     }
 
@@ -125,7 +125,7 @@ mod early {
         // SAFETY: the flag is written by the call below only, or by the constructor before main;
         // the call is made once (see `settle`), before anything is allocated by mimalloc, which is
         // what the constructor would have done. The option is a number of the pinned version, set
-        // before mimalloc serves anybody.
+        // before mimalloc serves any allocation.
         unsafe {
             if std::ptr::read_volatile(&raw const _mi_process_is_initialized) {
                 mi_option_set_default(ARENA_RESERVE, 64 * 1024);
@@ -307,7 +307,7 @@ mod early {
         use std::alloc::Layout;
         use std::sync::atomic::{AtomicUsize, Ordering};
 
-        /// The story: `alloc_zeroed` handed out bytes that a vector had left behind when it became
+        /// Regression: `alloc_zeroed` handed out bytes that a vector had left behind when it became
         /// smaller.
         #[test]
         fn what_was_handed_out_is_not_handed_out_again() {

@@ -306,9 +306,9 @@ impl App {
     /// the exit code 1.
     ///
     /// It has at least the last quarter of [`Limits::drain_timeout`] (2.5 s by default). It has
-    /// that also if a request holds the main thread: then it runs on another thread. The process
+    /// It has at least the last quarter of [`Limits::drain_timeout`] (2.5 s by default). This holds
+    /// even if a request blocks the main thread: `work` then runs on another thread. The process
     /// ends when the time-out is over.
-    ///
     /// # Cold start
     /// A platform may end an instance without a signal (SCF documents none). So use this for work
     /// that is useful and not required, such as sending buffers or closing connections in order.
@@ -349,7 +349,7 @@ impl App {
     }
 
     /// Sets the number of event loops, each served by a thread of its own; the default is 1.
-    /// Handlers that wait have further threads ([`Limits::threads`]). The platform gives an
+    /// Handlers that wait use additional threads ([`Limits::threads`]). The platform gives an
     /// instance one request at a time unless it is configured otherwise, and a whole core only from
     /// 1,280 MB on.
     pub fn workers(mut self, workers: usize) -> App {
@@ -368,8 +368,8 @@ impl App {
         }
     }
 
-    /// What a request is to this App, if it is more than an ordinary Web request. For an event of
-    /// SCF it takes one comparison.
+    /// Classifies a request as an event or a hook; `None` for an ordinary Web request. For an event
+    /// of SCF this takes one comparison.
     fn role(&self, request: &Request<'_>) -> Option<Role> {
         let takes_events = self.event.is_some() || self.bridge.is_some();
         if takes_events && request.method() == "POST" && request.path() == Self::EVENT_PATH {
@@ -460,7 +460,7 @@ impl App {
         Error::peer(Status::NOT_FOUND, "this function has no handler for this path")
     }
 
-    /// Makes a reply of the outcome of `answer`: a reply, an error or a panic.
+    /// Turns the outcome of `answer` into a reply: a reply, an error or a panic.
     pub(crate) fn reply(
         &self,
         asked: &Asked<'_>,
@@ -472,12 +472,7 @@ impl App {
         let answered = catch(|| records::serving(asked.context().log_id(), answer));
         let error = match answered {
             Ok(Ok(mut reply)) => {
-                if caller == Caller::Web {
-                    let line = || log::request(asked.method(), asked.path());
-                    let guard: Guard =
-                        |write| catch(write).unwrap_or_else(|panicked| Err(panicked.into_io()));
-                    reply.watch_stream(line, asked.context().log_id(), guard, log::failed);
-                }
+                Self::watch_stream(asked, caller, &mut reply);
                 return (reply, Completion::Done);
             }
             Ok(Err(error)) => error,
@@ -486,16 +481,38 @@ impl App {
         (self.failed(asked, &error, caller), Completion::Failed)
     }
 
+    /// From now on a failure of the reply's stream is logged. What goes to a gateway is written
+    /// whole into its event's reply, and fails there.
+    pub(crate) fn watch_stream(asked: &Asked<'_>, caller: Caller, reply: &mut Reply) {
+        if caller == Caller::Gateway {
+            return;
+        }
+        let line = || log::request(asked.method(), asked.path());
+        let guard: Guard = |write| catch(write).unwrap_or_else(|panicked| Err(panicked.into_io()));
+        reply.watch_stream(line, asked.context().log_id(), guard, log::failed);
+    }
+
     /// Logs a failure and makes its reply.
     #[cold]
     #[inline(never)]
     fn failed(&self, asked: &Asked<'_>, error: &Error, caller: Caller) -> Reply {
-        let status = error.status_or(self.error_status.unwrap_or(Status::INTERNAL_SERVER_ERROR));
-        let id = asked.context().log_id();
+        let status = self.status_of(error);
         let is_mistake = error.is_peers_fault() || status.code() < 500;
         let level = if is_mistake { Level::Warn } else { Level::Error };
         let line = log::request(asked.method(), asked.path());
+        let id = asked.context().log_id();
         log::failed(level, id, status, &line, format_args!("{error:#}"));
+        self.reply_of(asked, error, caller)
+    }
+
+    fn status_of(&self, error: &Error) -> Status {
+        error.status_or(self.error_status.unwrap_or(Status::INTERNAL_SERVER_ERROR))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn reply_of(&self, asked: &Asked<'_>, error: &Error, caller: Caller) -> Reply {
+        let (status, id) = (self.status_of(error), asked.context().log_id());
         let mut body = spare::take();
         error.write_json_with(error.message_for(caller, status), id, &mut body);
         let reply = Reply::raw_json(body).with_status(status);
@@ -522,8 +539,8 @@ impl App {
         }
     }
 
-    /// Refuses a body that is encoded in any way: of a bridged event, whose share of the memory
-    /// does not cover what it would become.
+    /// Refuses every encoded body of a bridged event: the event's share of the memory budget does
+    /// not cover the decoded size.
     ///
     /// # Errors
     /// 415 if the fields say that the body is encoded.
@@ -535,10 +552,10 @@ impl App {
         }
     }
 
-    /// Decides on a body by the fields before it.
+    /// Decides from the header fields how a body is read.
     ///
     /// # Errors
-    /// 415 if it is encoded in a way that nobody here reads.
+    /// 415 for a content coding that neither the server nor the handler decodes.
     pub(crate) fn admission(&self, headers: Headers<'_>, is_empty: bool) -> Result<Admission> {
         let coding = if is_empty { Coding::Identity } else { self.check_coding(headers)? };
         match coding {
@@ -555,15 +572,19 @@ impl App {
         })
     }
 
+    /// Makes the reply to a peer's mistake that no handler sees.
     pub(crate) fn refusal(&self, asked: &Asked<'_>, error: &Error) -> Reply {
-        let mut reply = self.failed(asked, error, Caller::Web);
+        let mut reply = match log::admits_mistake() {
+            true => self.failed(asked, error, Caller::Web),
+            false => self.reply_of(asked, error, Caller::Web),
+        };
         if let Some(surround) = &self.surround {
-            (surround.after)(self, asked, &mut reply);
+            (surround.after)(self, asked, Caller::Web, &mut reply);
         }
         reply
     }
 
-    /// Answers one request without a server, whatever happens.
+    /// Answers one request without a server. An error or a panic becomes a reply.
     pub(crate) fn respond(&self, request: Request<'_>) -> Reply {
         let role = self.role(&request);
         let asked = Asked::of(&request).as_event(role.is_some());
@@ -573,7 +594,7 @@ impl App {
             Some(surround) => (surround.answer)(self, role, request, &asked),
         };
         if reply.status().code() >= 400 {
-            outcome = Completion::Failed; // a handler may say so without an error
+            outcome = Completion::Failed; // a handler can choose such a status without an error
         }
         match role {
             None | Some(Role::Event(Platform::Scf)) => reply,

@@ -46,7 +46,7 @@ impl<'a> Body<'a> {
         &self.padded[..self.len]
     }
 
-    /// The padded buffer and the body's size within it: for the JSON parser.
+    /// The padded buffer and the body's size within it, for the JSON parser.
     pub(crate) fn into_padded(self) -> (&'a mut [u8], usize) {
         (self.padded, self.len)
     }

@@ -136,13 +136,12 @@ impl<'a> Context<'a> {
         self.arrival
     }
 
-    /// Arrival + timeout: when the platform gives this invocation up. `None` if either is not
-    /// known.
+    /// Arrival + timeout: when the platform ends this invocation. `None` if either is not known.
     pub fn deadline(&self) -> Option<Deadline> {
         self.deadline_after(self.timeout()?)
     }
 
-    /// Arrival + `timeout`, for a caller that knows the time-out better than the header does.
+    /// Arrival + `timeout`, for a caller that knows its configured time-out.
     pub fn deadline_after(&self, timeout: Duration) -> Option<Deadline> {
         self.arrival?.deadline(timeout)
     }

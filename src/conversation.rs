@@ -371,7 +371,7 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    /// Room for so many bytes.
+    /// A memory limit of so many bytes.
     struct Room(AtomicUsize);
 
     impl Memory for Room {
@@ -395,24 +395,24 @@ mod tests {
         }
         assert_eq!(senders[0].send_text("1234"), Err(Undelivered::Full));
         assert_eq!(senders[0].send_text("123"), Ok(()));
-        assert_eq!(senders[1].send_text(""), Ok(()), "nothing needs no room");
+        assert_eq!(senders[1].send_text(""), Ok(()), "an empty message takes no memory");
         senders[0].close();
         assert!(senders[1].take().is_some());
-        assert_eq!(ROOM.0.load(Ordering::SeqCst), 3, "one still has it");
+        assert_eq!(ROOM.0.load(Ordering::SeqCst), 3, "one outbox still holds it");
         drop(senders);
         assert_eq!(ROOM.0.load(Ordering::SeqCst), 10);
         assert!(held().get(&text.as_ptr().addr()).is_none());
     }
 
     #[test]
-    fn messages_are_json_if_they_are_asked() {
+    fn a_message_parses_as_json() {
         assert_eq!(Message::Text("[1,2]").json::<Vec<u8>>().unwrap(), [1, 2]);
         let error = Message::Binary(b"{").json::<Vec<u8>>().unwrap_err();
         assert!(error.is_peers_fault());
     }
 
     #[test]
-    fn an_outbox_takes_so_much_and_in_order() {
+    fn an_outbox_is_bounded_and_keeps_the_order() {
         static ROOM: Room = Room(AtomicUsize::new(1000));
         let sender = Sender::new(2 * MESSAGE_BYTES + 5, &ROOM);
         assert_eq!(sender.send_text("abc"), Ok(()));

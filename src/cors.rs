@@ -17,7 +17,8 @@ use std::time::Duration;
 /// By default no origin is allowed; methods are GET, HEAD, POST, PUT, PATCH and DELETE; the request
 /// field is `content-type`; and a browser may keep a preflight's answer for ten minutes, because
 /// each preflight is an invocation of the function. With credentials the reply always names the
-/// origin and never `*`. Where origins are listed, `vary: origin` keeps caches apart.
+/// origin and never `*`. Where origins are listed, every reply has `vary: origin`, which keeps
+/// caches apart; where any origin is allowed, every reply has `*`.
 ///
 /// # Example
 /// ```
@@ -52,12 +53,15 @@ pub struct Cors {
     any_header: bool,
     expose: Vec<String>,
     credentials: bool,
+    private_network: bool,
     max_age_s: Option<u64>,
 }
 
 const ORIGIN: &str = "access-control-allow-origin";
+const CREDENTIALS: &str = "access-control-allow-credentials";
 const ASKED_METHOD: &str = "access-control-request-method";
 const ASKED_HEADERS: &str = "access-control-request-headers";
+const ASKED_NETWORK: &str = "access-control-request-private-network";
 
 impl Default for Cors {
     fn default() -> Cors {
@@ -78,6 +82,7 @@ impl Cors {
             any_header: false,
             expose: Vec::new(),
             credentials: false,
+            private_network: false,
             max_age_s: Some(600),
         }
     }
@@ -141,6 +146,14 @@ impl Cors {
         self
     }
 
+    /// Allows pages of a public network to call an App in a private one, where a browser asks for
+    /// that (`Access-Control-Request-Private-Network`, WICG Private Network Access: a draft, and
+    /// not part of Fetch). The default is no.
+    pub fn private_network(mut self) -> Cors {
+        self.private_network = true;
+        self
+    }
+
     /// Sets how long a browser may keep a preflight's answer, in whole seconds; browsers have a
     /// limit (Chrome: two hours). With `None` the field is left out, and browsers keep it for five
     /// seconds.
@@ -168,7 +181,7 @@ impl Cors {
     fn allow(&self, origin: String, reply: &mut Reply) -> Result<()> {
         reply.set_header(ORIGIN, origin)?;
         if self.credentials {
-            reply.set_header("access-control-allow-credentials", "true")?;
+            reply.set_header(CREDENTIALS, "true")?;
         }
         Ok(())
     }
@@ -183,14 +196,21 @@ impl Cors {
             return Ok(reply); // `after` adds no permission either, and the browser refuses
         }
         reply.set_header("access-control-allow-methods", self.methods.join(", "))?;
-        let asked_for = asked.header(ASKED_HEADERS).unwrap_or_default();
-        let names = asked_for.split(',').map(str::trim).filter(|name| is_token(name));
         let headers = match self.any_header {
-            true => names.collect::<Vec<_>>().join(", "),
+            true => {
+                let fields = asked.headers().iter();
+                let fields = fields.filter(|(name, _)| name.eq_ignore_ascii_case(ASKED_HEADERS));
+                let lists = fields.filter_map(|(_, value)| std::str::from_utf8(value).ok());
+                let names = lists.flat_map(|list| list.split(',')).map(str::trim);
+                names.filter(|name| is_token(name)).collect::<Vec<_>>().join(", ")
+            }
             false => self.headers.join(", "),
         };
         if !headers.is_empty() {
             reply.set_header("access-control-allow-headers", headers)?;
+        }
+        if self.private_network && asked.header(ASKED_NETWORK) == Some("true") {
+            reply.set_header("access-control-allow-private-network", "true")?;
         }
         if let Some(seconds) = self.max_age_s {
             reply.set_header("access-control-max-age", seconds.to_string())?;
@@ -220,7 +240,8 @@ impl Around for Cors {
                 )));
             }
         }
-        if self.credentials && self.methods.iter().chain(&self.headers).any(|name| name == "*") {
+        let mut names = self.methods.iter().chain(&self.headers).chain(&self.expose);
+        if self.credentials && names.any(|name| name == "*") {
             return Err(Error::new(
                 "CORS: with credentials `*` is a plain name; list the names, or use `any_header`",
             ));
@@ -242,14 +263,20 @@ impl Around for Cors {
         if asked.is_event() {
             return Ok(());
         }
-        if !self.is_same_for_all() {
-            reply.vary_on("origin")?;
-        }
-        // A field that the handler sets itself would be a second one, which browsers refuse.
-        reply.remove_header(ORIGIN);
-        let Some(origin) = asked.header("origin").and_then(|origin| self.allowed(origin)) else {
-            return Ok(());
+        // Without `vary` a cache gives pages what it got for a request without an Origin: a reply
+        // that does not vary has its fields always (Fetch, "CORS protocol and HTTP caches").
+        let origin = match self.is_same_for_all() {
+            true => Some("*".to_owned()),
+            false => {
+                reply.vary_on("origin")?;
+                asked.header("origin").and_then(|origin| self.allowed(origin))
+            }
         };
+        // A field that the handler sets itself would be a second one, which browsers refuse, or
+        // would allow what these settings do not.
+        reply.remove_header(ORIGIN);
+        reply.remove_header(CREDENTIALS);
+        let Some(origin) = origin else { return Ok(()) };
         self.allow(origin, reply)?;
         if !self.expose.is_empty() {
             reply.set_header("access-control-expose-headers", self.expose.join(", "))?;
@@ -293,9 +320,14 @@ fn wrong_with(origin: &str) -> Option<&'static str> {
     if origin.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return Some("has capitals; browsers write origins in lower case");
     }
-    match (scheme, host.rsplit_once(':')) {
-        ("https", Some((_, "443"))) | ("http", Some((_, "80"))) => {
+    let after_brackets = host.rsplit(']').next().unwrap_or(host);
+    let port = after_brackets.rsplit_once(':').map(|(_, port)| port);
+    match (scheme, port) {
+        ("https", Some("443")) | ("http", Some("80")) => {
             Some("has its scheme's own port; browsers leave that out")
+        }
+        (_, Some(port)) if port.starts_with('0') || port.parse::<u16>().is_err() => {
+            Some("has a port that no browser would write")
         }
         _ => None,
     }
@@ -400,8 +432,11 @@ mod tests {
     #[test]
     fn any_origin_gets_a_star_and_no_default_age() {
         let app = app(Cors::new().any_origin().max_age(None).methods(["PUT"]));
-        let answer = test::get("/").header("origin", PAGE).send(&app);
-        assert_eq!(fields(&answer), [(ORIGIN, "*")]);
+        // The story: a cache had `/` from a request without an Origin, and no page could read it.
+        for call in [test::get("/"), test::get("/missing"), test::post("/", "")] {
+            assert_eq!(fields(&call.clone().send(&app)), [(ORIGIN, "*")], "{call:?}");
+            assert_eq!(fields(&call.header("origin", PAGE).send(&app)), [(ORIGIN, "*")]);
+        }
         let answer = preflight("/", PAGE).send(&app);
         assert_eq!(answer.header("access-control-allow-methods"), Some("PUT"));
         assert_eq!(
@@ -410,12 +445,43 @@ mod tests {
         );
     }
 
+    /// The story: a handler's own `access-control-allow-credentials` stood beside a `*`.
+    #[test]
+    fn a_handler_cannot_allow_credentials_past_the_settings() {
+        let own = |_: Request<'_>| Reply::text("a").with_header(CREDENTIALS, "true");
+        for (cors, allowed) in
+            [(Cors::new().any_origin(), Some("*")), (Cors::new().origin(PAGE), Some(PAGE))]
+        {
+            let app = App::new().get("/", own).around(cors);
+            let answer = test::get("/").header("origin", PAGE).send(&app);
+            assert_eq!((answer.header(ORIGIN), answer.header(CREDENTIALS)), (allowed, None));
+        }
+    }
+
+    #[test]
+    fn a_private_network_is_opened_only_where_it_is_asked_for_and_allowed() {
+        let field = "access-control-allow-private-network";
+        let ask = |cors: &Cors, value: &str| {
+            let call = preflight("/", PAGE).header(ASKED_NETWORK, value);
+            call.send(&app(cors.clone())).header(field).map(str::to_owned)
+        };
+        let open = Cors::new().origin(PAGE).private_network();
+        assert_eq!(ask(&Cors::new().origin(PAGE), "true"), None);
+        assert_eq!(ask(&open, "true").as_deref(), Some("true"));
+        assert_eq!(ask(&open, "false"), None);
+        assert_eq!(preflight("/", PAGE).send(&app(open.clone())).header(field), None);
+        let other = Cors::new().origin("https://b.example").private_network();
+        assert_eq!(ask(&other, "true"), None);
+    }
+
     #[test]
     fn any_header_is_those_that_were_asked_for_and_no_other_text() {
         let app = app(Cors::new().origin_if(|origin| origin.ends_with(".example")).any_header());
         let call = preflight("/", PAGE).header(ASKED_HEADERS, "x-a,  authorization,,x b,\u{fc}");
         let answer = call.send(&app);
         assert_eq!(answer.header("access-control-allow-headers"), Some("x-a, authorization"));
+        let call = preflight("/", PAGE).header(ASKED_HEADERS, "x-a").header(ASKED_HEADERS, "X-B");
+        assert_eq!(call.send(&app).header("access-control-allow-headers"), Some("x-a, X-B"));
         assert_eq!(answer.header(ORIGIN), Some(PAGE));
     }
 
@@ -452,11 +518,17 @@ mod tests {
             (Cors::new().any_origin().credentials(), "list the allowed origins"),
             (Cors::new().origin(PAGE).header("x y"), "not a method or a field name"),
             (Cors::new().origin(PAGE).credentials().header("*"), "is a plain name"),
+            (Cors::new().origin(PAGE).credentials().expose("*"), "is a plain name"),
+            (Cors::new().origin("https://app.example:"), "no browser would write"),
+            (Cors::new().origin("https://app.example:65536"), "no browser would write"),
+            (Cors::new().origin("https://[::1]:0443"), "no browser would write"),
         ] {
             let error = App::new().around(cors).try_serve().unwrap_err();
             assert!(error.to_string().contains(expected), "{error}");
         }
-        for origin in ["null", "http://localhost:5173", "https://[::1]:8443", "app://x"] {
+        let right =
+            ["null", "http://localhost:5173", "https://[::1]:8443", "http://[::1]", "app://x"];
+        for origin in right {
             assert!(Cors::new().origin(origin).check().is_ok(), "{origin}");
         }
     }

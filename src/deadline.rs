@@ -53,8 +53,8 @@ impl Arrival {
     }
 }
 
-/// When the platform gives an invocation up. The platform's clock started earlier than ours, by the
-/// time that the request took to arrive: leave a margin.
+/// The time at which the platform ends an invocation. The platform's clock started earlier than
+/// ours, by the time that the request took to arrive: leave a margin.
 ///
 /// # Example
 /// ```

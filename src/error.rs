@@ -87,6 +87,9 @@ const CODING: &str =
 /// Largest number of causes listed, and largest number of bytes of their texts.
 const MOST_CAUSES: usize = 16;
 const MOST_CAUSE_BYTES: usize = 2 * 1024;
+/// Largest number of bytes of a message in a reply: a library's text may be the document that it
+/// did not like, and a platform refuses a reply that is too large (6 MB on SCF).
+const MOST_MESSAGE_BYTES: usize = 64 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -239,8 +242,8 @@ impl Error {
         }
     }
 
-    /// Appends `{"errorCode":…,"errorMessage":"…","requestId":"…"}` with the full message. The
-    /// platform's shape: error logs of SCF print `errorCode` and `errorMessage`.
+    /// Appends `{"errorCode":…,"errorMessage":"…","requestId":"…"}` with the message, at most 64
+    /// KiB of it. The platform's shape: error logs of SCF print `errorCode` and `errorMessage`.
     pub fn write_json(&self, request_id: &str, out: &mut Vec<u8>) {
         self.write_json_with(&self.message, request_id, out);
     }
@@ -249,7 +252,7 @@ impl Error {
         out.extend_from_slice(b"{\"errorCode\":");
         out.extend_from_slice(self.code().to_string().as_bytes());
         out.extend_from_slice(b",\"errorMessage\":");
-        push_json_string(out, message);
+        push_json_string(out, &message[..message.floor_char_boundary(MOST_MESSAGE_BYTES)]);
         out.extend_from_slice(b",\"requestId\":");
         push_json_string(out, request_id);
         out.push(b'}');
@@ -376,5 +379,10 @@ mod tests {
             "{\"errorCode\":1,\"errorMessage\":\"a \\\"quote\\\", a \\\\, a \\n, a \\u0001 and \
              \u{e4}\",\"requestId\":\"r-1\"}"
         );
+        let mut out = Vec::new();
+        Error::new("\u{20ac}".repeat(100_000)).write_json("r-1", &mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text.matches('\u{20ac}').count(), MOST_MESSAGE_BYTES / 3);
+        assert!(text.ends_with(r#"","requestId":"r-1"}"#));
     }
 }

@@ -33,9 +33,9 @@ pub const MAX_DEPTH: usize = 128;
 /// Parses the body as a `T`, in place: `&str` fields of `T` borrow from the body.
 ///
 /// # Errors
-/// 400 with what is wrong and the byte near it, counted from 0: if the body is not JSON or too
-/// deep; and if it is not a `T`, with the member, what was expected there and what was found: `at
-/// "user.name": expected a string, found null (near byte 16)`.
+/// 400 with what is wrong and the byte near it, counted from 0 (0 itself is left out): if the body
+/// is not JSON or too deep; and if it is not a `T`, with the member, what was expected there and
+/// what was found: `at "user.name": expected a string, found null (near byte 16)`.
 pub fn parse<'a, T: Deserialize<'a>>(body: Body<'a>) -> Result<T> {
     let mut scratch = Scratch::take();
     let mut tape = scratch.tape.reset();
@@ -50,8 +50,8 @@ pub fn parse<'a, T: Deserialize<'a>>(body: Body<'a>) -> Result<T> {
     value
 }
 
-/// A parsed document with everything that was sent: order, duplicate keys and all. Its strings
-/// point into the body.
+/// A parsed document. It keeps everything that was sent, including order and duplicate keys. Its
+/// strings point into the body.
 ///
 /// Serialising it writes the same value again without building a tree, which suits a function that
 /// passes events on.
@@ -179,8 +179,8 @@ static SETTLED: AtomicBool = AtomicBool::new(false);
 /// Size of a first document from which on detecting the features pays off, in bytes.
 const MOST_FIRST_BYTES: usize = 16 * 1024;
 
-/// From now on documents are parsed with the instructions that this processor has. Called once the
-/// first reply is out: detecting them costs more than reading a small document.
+/// Makes later parses use the instructions that this processor has. Called once the first reply is
+/// out, because detecting them costs more than reading a small document.
 pub(crate) fn settle() {
     #[cfg(target_arch = "x86_64")]
     let _ = std::arch::is_x86_feature_detected!("avx2");
@@ -214,10 +214,11 @@ fn not_json(error: &simd_json::Error) -> Error {
         ErrorType::TrailingData => "something follows the document",
         _ => "it is malformed",
     };
-    Error::peer(
-        Status::BAD_REQUEST,
-        format!("the body is not JSON: {what} (near byte {})", error.index()),
-    )
+    let message = match error.index() {
+        0 => format!("the body is not JSON: {what}"), // the first byte, or not known
+        near => format!("the body is not JSON: {what} (near byte {near})"),
+    };
+    Error::peer(Status::BAD_REQUEST, message)
 }
 
 #[cold]
@@ -321,10 +322,13 @@ mod tests {
             ("{\"a\":1}x", "not JSON"),
             ("\"\\ud800\"", "escape"),
             ("nul", "not JSON"),
+            ("no JSON", "the body is not JSON: it is malformed"),
         ] {
             let error = echo(text).unwrap_err();
             assert_eq!(error.status().code(), 400);
             assert!(error.to_string().contains(expected), "{text:?}: {error}");
+            // The story: of `no JSON` it said "near byte 0".
+            assert!(!error.to_string().contains("byte 0)"), "{text:?}: {error}");
         }
     }
 

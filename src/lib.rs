@@ -174,6 +174,8 @@ mod deadline;
 mod error;
 mod event;
 mod handler;
+#[cfg(feature = "websocket")]
+mod handshake;
 mod headers;
 pub mod json;
 mod json_string;
@@ -233,7 +235,7 @@ struct Readme;
 #[doc = include_str!("../docs/migrating.md")]
 struct Migrating;
 
-/// The same for the page from Python.
+/// Runs the code blocks of docs/migrating-from-python.md.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/migrating-from-python.md")]
 struct MigratingFromPython;

@@ -3,7 +3,9 @@
 //!
 //! Text by default, JSON lines with `FIRSTBYTE_LOG_FORMAT=json`. The logger behind the `log`
 //! crate's macros is `transport::records`, which knows the request. There are no spans and no
-//! buffers, so nothing is lost when the process ends.
+//! buffers, so nothing is lost when the process ends. `flood` limits the lines that peers cause.
+
+mod flood;
 
 use crate::error::{Error, Result};
 use crate::json_string::push_json_string;
@@ -13,6 +15,8 @@ use crate::wire::Status;
 use log::{Level, LevelFilter};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+pub(crate) use flood::{admits_mistake, mistakes_at_the_end, mistakes_due};
 
 /// Whether lines are JSON objects.
 static JSON: AtomicBool = AtomicBool::new(false);
@@ -41,7 +45,7 @@ pub(crate) fn read_format(variable: impl Fn(&str) -> Option<String>) -> Result<(
     Ok(())
 }
 
-/// From now on failures of this level and above are logged.
+/// Sets the lowest level of a failure that is logged.
 pub(crate) fn set_failure_level(level: LevelFilter) {
     FAILURES.store(level as usize, Ordering::Relaxed);
 }
@@ -115,6 +119,15 @@ pub(crate) fn write(level: Level, target: &str, request_id: &str, message: fmt::
             _ => return,
         }
     }
+}
+
+/// Whether the log takes a line without making its writer wait: a pipe is ready to write if it has
+/// room for 4 KiB, a line's largest size, and a file always is.
+fn has_room() -> bool {
+    let mut log = libc::pollfd { fd: 1, events: libc::POLLOUT, revents: 0 };
+    // JUSTIFICATION: std cannot ask without writing.
+    // SAFETY: one pollfd, and the count says one.
+    unsafe { libc::poll(&raw mut log, 1, 0) > 0 }
 }
 
 fn format_line(

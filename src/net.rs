@@ -1,9 +1,9 @@
 //! Outgoing connections: streams with deadlines, a pool, early connections, and name look-ups.
 //!
-//! No wait here holds up other requests. In the boot lane the main thread watches for other
-//! connections itself; in a handler elsewhere the event loop is lent to another thread; any other
-//! thread just blocks. Parts that a function does not use are not linked. TLS, HTTP and databases
-//! are left to their crates: [`TcpStream`] is `Read + Write`.
+//! A wait here does not delay other requests. In the boot lane the main thread also watches for
+//! other connections; in a handler elsewhere the event loop is lent to another thread; any other
+//! thread blocks. Parts that a function does not use are not linked. TLS, HTTP and databases are
+//! left to their crates: [`TcpStream`] is `Read + Write`.
 //!
 //! - [`Until`]: the time at which a wait ends. Made of a [`Deadline`](crate::Deadline), a
 //!   `Duration` from now, or an `Instant`.
@@ -64,7 +64,7 @@ pub use until::{Until, within};
 
 /// Defines the C library's `getaddrinfo`, `freeaddrinfo` and `gai_strerror` in this program, so
 /// that every crate that looks names up uses [`net::resolve`](crate::net::resolve). A look-up then
-/// holds up no other requests, fails at once if there is no name server (musl: after 5 s), and
+/// does not delay other requests, fails at once if there is no name server (musl: after 5 s), and
 /// succeeds if a server answers for IPv4 and not for IPv6 (musl: fails after 5 s).
 ///
 /// Write it once, beside [`main!`](crate::main): the decision belongs to the program, and not to a

@@ -216,7 +216,7 @@ pub(crate) fn recognise(
     environment().or_else(|| named(headers))
 }
 
-/// What a request is to its platform, if it is more than an ordinary Web request.
+/// A request's role for its platform, if it is not an ordinary Web request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     Event(Platform),
@@ -225,7 +225,7 @@ pub(crate) enum Role {
 
 /// The role of a request. Paths are compared first, so that an ordinary request costs a dozen
 /// comparisons of lengths and does not read the environment.
-#[inline(never)] // no event of SCF comes here
+#[inline(never)] // events of SCF do not reach this function
 pub(crate) fn role(
     method: &str,
     path: &str,

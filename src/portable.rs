@@ -18,7 +18,7 @@ mod limits;
 mod once;
 #[path = "portable/outgoing.rs"]
 mod outgoing;
-#[allow(dead_code)] // what only `transport` asks of it
+#[allow(dead_code)] // only `transport` uses it
 #[path = "transport/panics.rs"]
 mod panics;
 #[path = "transport/records.rs"]
@@ -35,7 +35,7 @@ mod stop;
 mod stopper;
 #[path = "portable/threads.rs"]
 mod threads;
-#[allow(dead_code)] // what only `transport` asks of it
+#[allow(dead_code)] // only `transport` uses it
 #[path = "transport/timeline.rs"]
 pub(crate) mod timeline;
 #[path = "portable/waiting.rs"]
@@ -51,3 +51,7 @@ pub(crate) use service::{Admission, RequestHead, Service};
 pub(crate) use stop::replace_std_start_up;
 pub(crate) use waiting::wait_for;
 pub use waiting::{blocking, sleep};
+
+/// There are no WebSockets here: `connection` refuses them.
+#[cfg(feature = "websocket")]
+pub(crate) fn converse_from_now_on() {}

@@ -48,8 +48,9 @@ pub(crate) enum ReplyBody {
 /// A body that is written later.
 pub(crate) struct Stream {
     pub write: WriteBody,
-    /// Set by `stream` alone, so that a function without it is linked without it.
-    watch: fn(&mut Reply, String, &str, Guard, Tell),
+    /// Set by `stream` alone, so that a function without it is linked without it. `None` once it is
+    /// watched.
+    watch: Option<fn(&mut Reply, String, &str, Guard, Tell)>,
 }
 
 /// Function that logs a failure: level, request id, the reply's status, the request, the message.
@@ -133,8 +134,8 @@ impl Reply {
         Reply { status, headers: SmallVec::new(), body }.with_header("location", location)
     }
 
-    /// Streamed body of unknown length. `write` is called once, with the same freedom as a handler,
-    /// and each of its writes waits until the peer takes it (backpressure). If it fails half-way,
+    /// Streamed body of unknown length. `write` is called once and may block, as a handler may.
+    /// Each of its writes waits until the peer takes it (backpressure). If it fails half-way,
     /// the connection is cut, so that the peer sees a truncated body and not a complete one (RFC
     /// 9112, section 8).
     ///
@@ -144,7 +145,7 @@ impl Reply {
     where
         F: FnOnce(&mut BodyWriter<'_>) -> io::Result<()> + Send + 'static,
     {
-        let body = ReplyBody::Stream(Stream { write: Box::new(write), watch });
+        let body = ReplyBody::Stream(Stream { write: Box::new(write), watch: Some(watch) });
         Reply { status: Status::OK, headers: SmallVec::new(), body }
             .with_header("content-type", content_type)
     }
@@ -246,7 +247,8 @@ impl Reply {
         self.headers.extend(other.headers);
     }
 
-    /// Sets what to log if the streamed body fails. Does nothing if the body is not a stream.
+    /// Sets what to log if the streamed body fails. Does nothing if the body is not a stream, or is
+    /// watched already.
     pub(crate) fn watch_stream(
         &mut self,
         request: impl FnOnce() -> String,
@@ -254,7 +256,9 @@ impl Reply {
         guard: Guard,
         tell: Tell,
     ) {
-        if let ReplyBody::Stream(Stream { watch, .. }) = self.body {
+        if let ReplyBody::Stream(Stream { watch, .. }) = &mut self.body
+            && let Some(watch) = watch.take()
+        {
             watch(self, request(), id, guard, tell);
         }
     }
@@ -363,7 +367,7 @@ impl Reply {
     }
 }
 
-/// Logs it if the reply's stream fails.
+/// Logs a failure of the reply's stream.
 fn watch(reply: &mut Reply, request: String, id: &str, guard: Guard, tell: Tell) {
     let (status, id) = (reply.status(), id.to_owned());
     reply.wrap_stream(move |write, out| {
@@ -387,7 +391,7 @@ fn watch(reply: &mut Reply, request: String, id: &str, guard: Guard, tell: Tell)
 pub(crate) struct Written {
     /// Number of content bytes that were sent.
     pub bytes: u64,
-    /// Whether the reader was at fault: gone, or too slow.
+    /// Whether the reader caused the failure: it closed the connection or was too slow.
     pub reader_failed: bool,
 }
 
@@ -467,8 +471,8 @@ pub struct BodyWriter<'a> {
     sink: &'a mut dyn Sink,
 }
 
-/// What a body is written to. It replaces `io::Write`, half a dozen of whose methods would be in
-/// every function and are never called.
+/// Destination of a body. It replaces `io::Write`, which would link half a dozen unused methods
+/// into every function.
 pub(crate) trait Sink {
     /// As `io::Write::write`.
     fn put(&mut self, bytes: &[u8]) -> io::Result<usize>;

@@ -106,8 +106,8 @@ impl Routes {
         paths.at(path).ok()
     }
 
-    /// The methods that have a route for the path, in the order in which they were added, each with
-    /// whether its route knows the path.
+    /// The methods that have a route for the path, in the order in which they were added, and for
+    /// each whether its pattern matches by more than a `{*rest}`.
     fn that_take(&self, path: &str) -> impl Iterator<Item = (&'static str, bool)> {
         self.methods.iter().filter_map(move |(method, paths)| {
             paths.at(path).ok().map(|found| (*method, !found.value.catches_all))
@@ -149,7 +149,7 @@ mod tests {
             .get("/files/index", named("index"))
     }
 
-    /// The story: `.post("/orders", …).route("OPTIONS", "/{*rest}", …).web(…)` answered
+    /// Regression: `.post("/orders", …).route("OPTIONS", "/{*rest}", …).web(…)` answered
     /// `GET /missing` with 405, and `OPTIONS /orders` too.
     #[test]
     fn each_method_of_each_path_has_its_one_answer() {

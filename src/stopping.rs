@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 static STOPPED: AtomicBool = AtomicBool::new(false);
 
-/// Whether SIGTERM or SIGINT has come. From then on the server accepts no new connection, and work
-/// in flight has [`Limits::drain_timeout`](crate::Limits::drain_timeout) to end. Long handlers,
-/// streams and background work should check it; the check is one atomic load.
+/// Whether the process has received SIGTERM or SIGINT. From then on the server accepts no new
+/// connection, and work in flight has
+/// [`Limits::drain_timeout`](crate::Limits::drain_timeout) to end. Long handlers, streams and
+/// background work should check it; the check is one atomic load.
 ///
 /// # Example
 /// ```

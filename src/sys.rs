@@ -28,15 +28,15 @@ pub(crate) fn monotonic_ns() -> u64 {
     seconds(now).saturating_mul(1_000_000_000).saturating_add(nanoseconds)
 }
 
-/// The monotonic clock that goes on while the machine sleeps.
+/// The monotonic clock that continues while the machine is suspended.
 #[cfg(target_os = "linux")]
 pub(crate) const BOOTTIME: libc::clockid_t = libc::CLOCK_BOOTTIME;
-/// A Mac's monotonic clock does so itself.
+/// On macOS the monotonic clock does that itself.
 #[cfg(not(target_os = "linux"))]
 pub(crate) const BOOTTIME: libc::clockid_t = libc::CLOCK_MONOTONIC;
 
-/// What `clock` shows, by a plain system call, 0.1 µs: the C library asks through the vDSO, whose
-/// set-up costs a first reply three page faults.
+/// Reads `clock` by a plain system call, 0.1 µs. The C library would use the vDSO, whose set-up
+/// costs a first reply three page faults.
 pub(crate) fn ask(clock: libc::clockid_t) -> libc::timespec {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // JUSTIFICATION: std has no clock that avoids the vDSO.

@@ -176,10 +176,10 @@ impl Call {
         self.with(|request| Answer::of(handler(request).into_reply()?))
     }
 
-    /// Makes the body what the server would hand on.
+    /// Decodes the body as the server would.
     ///
     /// # Errors
-    /// What the server would refuse it with.
+    /// The error with which the server would refuse the body.
     fn decode(&mut self, app: &App) -> Result<()> {
         let pairs: Vec<(&str, &str)> =
             self.headers.iter().map(|(name, value)| (&**name, &**value)).collect();

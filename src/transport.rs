@@ -77,6 +77,8 @@ mod worker;
 pub use background::background;
 pub(crate) use background::finish as finish_background;
 pub use blocking::blocking;
+#[cfg(feature = "websocket")]
+pub(crate) use conversing::converse_from_now_on;
 pub use limits::{Limits, MinRate};
 pub(crate) use listen::listen;
 pub(crate) use once::Once;

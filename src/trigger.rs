@@ -60,7 +60,7 @@ pub use shapes::{Flag, Number, OneOrMany, TextOrNumber};
 pub use timer::Timer;
 pub use value::{Map, Value};
 
-/// What the triggers' tests share.
+/// Helpers of the triggers' tests.
 #[cfg(test)]
 pub(crate) mod samples {
     use super::Value;
@@ -129,7 +129,7 @@ pub(crate) mod samples {
                 other => panic!("{other:?} has no {step}"),
             };
         }
-        let Value::Object(map) = inner else { panic!("{way:?} is no member") };
+        let Value::Object(map) = inner else { panic!("{way:?} is not a member") };
         let mut left = super::Map::default();
         for (name, value) in map.iter() {
             match (name == *last, null) {
@@ -150,7 +150,7 @@ pub(crate) mod samples {
         json::parse::<T>(Body::from_vec(bytes)).err().map(|error| error.to_string())
     }
 
-    /// The story: `{"name":"x"}` was a timer that had fired at no time.
+    /// Regression: `{"name":"x"}` was a timer that had fired at no time.
     #[test]
     fn an_event_without_what_its_kind_always_has_is_refused() {
         macro_rules! table {
@@ -207,9 +207,9 @@ pub(crate) mod samples {
         }
     }
 
-    /// Samples that no type is for, and why.
+    /// Samples that no type reads, and why.
     const LEFT_OUT: [(&str, &str); 8] = [
-        ("apigw.response.bad.json", "what a client sees, nothing that a function gets or gives"),
+        ("apigw.response.bad.json", "a response to a client, which no function reads or writes"),
         ("apigw.ws.closing.json", "WebSocket: not yet"),
         ("apigw.ws.connecting.json", "WebSocket: not yet"),
         ("apigw.ws.connecting.response.json", "WebSocket: not yet"),
@@ -232,7 +232,7 @@ pub(crate) mod samples {
             .collect();
         let samples: Vec<_> =
             names("tests/data/events").into_iter().filter(|name| name.ends_with(".json")).collect();
-        assert!(samples.len() > LEFT_OUT.len(), "the samples are elsewhere");
+        assert!(samples.len() > LEFT_OUT.len(), "there are too few samples");
         for sample in samples {
             let read = sources.contains(&format!("/tests/data/events/{sample}\")"));
             let left_out = LEFT_OUT.iter().any(|(name, _)| *name == sample);

@@ -1,5 +1,6 @@
-//! WebSocket handshake: the reply that switches protocols, and which peers a function allows.
-//! `transport` has the frames and messages that follow. RFC 6455, section 4.2.
+//! WebSocket settings, and the check of a handshake: which peers a function allows, and the reply
+//! that switches protocols. `handshake` has the public door, `transport` the frames and messages
+//! that follow. RFC 6455, section 4.2.
 
 use crate::conversation::{Conversation, Settings, Upgrade};
 use crate::error::{Error, Result};
@@ -154,42 +155,38 @@ impl WebSocket {
         self
     }
 
-    /// Checks a handshake and makes the reply that switches protocols: 101. Then `conversation`
-    /// handles the messages.
-    ///
-    /// A request that is not a handshake, or is one of a version other than 13, gets 426; the reply
-    /// states what to send.
+    /// Checks a handshake and makes its reply; [`WebSocket::accept`] is its caller.
     ///
     /// # Errors
-    /// 400 for an invalid key, 403 for an origin that is not allowed, 405 for a method other than
-    /// GET.
-    pub fn accept(&self, request: &Request<'_>, conversation: impl Conversation) -> Result<Reply> {
+    /// As there.
+    pub(crate) fn answer(
+        &self,
+        request: &Request<'_>,
+        conversation: Box<dyn Conversation>,
+    ) -> Result<Reply> {
         let headers = request.headers();
         if request.method() != "GET" {
-            let error = "a WebSocket is opened with GET";
-            return Err(Error::peer(Status::METHOD_NOT_ALLOWED, error));
+            return Ok(Reply::text("a WebSocket is opened with GET")
+                .with_status(Status::METHOD_NOT_ALLOWED)
+                .with_known_header("allow", "GET"));
         }
         let is_handshake = request.version() == Version::Http11
             && lists(headers, "connection", "upgrade")
             && lists(headers, "upgrade", "websocket");
-        if !is_handshake || headers.get("sec-websocket-version") != Some("13") {
+        if !is_handshake || only(headers, "sec-websocket-version") != Some(b"13") {
             return Ok(Reply::text(ASK_13)
                 .with_status(Status::UPGRADE_REQUIRED)
                 .with_known_header("upgrade", "websocket")
                 .with_known_header("connection", "upgrade")
                 .with_known_header("sec-websocket-version", "13"));
         }
-        let mut keys = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(KEY));
-        let key = match (keys.next(), keys.next()) {
-            (Some((_, key)), None) if is_key(key) => key,
-            _ => {
-                let error = "`Sec-WebSocket-Key` is not 16 bytes in Base64; send one such field";
-                return Err(Error::peer(Status::BAD_REQUEST, error));
-            }
+        let Some(key) = only(headers, KEY).filter(|key| is_key(key)) else {
+            let error = "`Sec-WebSocket-Key` is not 16 bytes in Base64; send one such field";
+            return Err(Error::peer(Status::BAD_REQUEST, error));
         };
-        self.check_origin(headers)?;
+        self.check_origin(headers, request.authority())?;
         let mut reply = Reply::upgrade(Upgrade {
-            conversation: Box::new(conversation),
+            conversation,
             settings: self.settings,
             request_id: request.context().log_id().to_owned(),
             path: request.path()[..request.path().floor_char_boundary(512)].to_owned(),
@@ -203,14 +200,13 @@ impl WebSocket {
         Ok(reply)
     }
 
-    fn check_origin(&self, headers: Headers<'_>) -> Result<()> {
+    fn check_origin(&self, headers: Headers<'_>, authority: Option<&str>) -> Result<()> {
         let mut origins = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("origin"));
         let allowed = |origin: &[u8]| {
-            let own = std::str::from_utf8(origin).ok().and_then(|origin| {
-                let (scheme, host) = origin.split_once("://")?;
-                matches!(scheme, "http" | "https").then_some(host)
-            });
-            let is_own = own.zip(headers.get("host")).is_some_and(|(origin, host)| origin == host);
+            let is_own = std::str::from_utf8(origin)
+                .ok()
+                .zip(authority)
+                .is_some_and(|(origin, host)| is_of_host(origin, host));
             is_own || self.origins.iter().any(|known| known.as_bytes() == origin)
         };
         match self.any_origin || origins.all(|(_, origin)| allowed(origin)) {
@@ -235,6 +231,28 @@ const KEY: &str = "sec-websocket-key";
 const PROTOCOL: &str = "sec-websocket-protocol";
 const ASK_13: &str = "this path is a WebSocket; send a handshake of version 13: `Connection: \
      Upgrade`, `Upgrade: websocket`, `Sec-WebSocket-Version: 13`, `Sec-WebSocket-Key`";
+
+/// The value of the only field of that name; `None` if there is none, or more than one.
+fn only<'a>(headers: Headers<'a>, name: &str) -> Option<&'a [u8]> {
+    let mut values = headers.iter().filter(|(field, _)| field.eq_ignore_ascii_case(name));
+    match (values.next(), values.next()) {
+        (Some((_, value)), None) => Some(value),
+        _ => None,
+    }
+}
+
+/// Whether a page of this origin came from this host. Browsers leave out the scheme's own port and
+/// write the host in lower case; other clients and proxies may not (RFC 9110, section 4.2.3).
+fn is_of_host(origin: &str, host: &str) -> bool {
+    let Some((scheme, own)) = origin.split_once("://") else { return false };
+    let port = match scheme {
+        "http" => ":80",
+        "https" => ":443",
+        _ => return false,
+    };
+    let host = host.strip_suffix(port).unwrap_or(host);
+    own.strip_suffix(port).unwrap_or(own).eq_ignore_ascii_case(host)
+}
 
 /// Whether the list in the fields of that name contains the member.
 fn lists(headers: Headers<'_>, name: &str, member: &str) -> bool {
@@ -339,8 +357,46 @@ mod tests {
         }
         let reply = handshake(&[("Sec-WebSocket-Protocol", "chat.3, chat.2")]).send(&app);
         assert_eq!(reply.header("sec-websocket-protocol"), Some("chat.2"));
-        let posted = test::post("/", "").send(&app);
-        assert_eq!(posted.status().code(), 405);
+        for posted in [test::post("/", ""), test::request("HEAD", "/")] {
+            let posted = posted.send(&app);
+            assert_eq!((posted.status().code(), posted.header("allow")), (405, Some("GET")));
+        }
+        for (twice, status) in [
+            ("Sec-WebSocket-Version", 426),
+            ("Sec-WebSocket-Key", 400),
+            ("Connection", 101),
+            ("Upgrade", 101),
+        ] {
+            let value = match twice {
+                "Sec-WebSocket-Version" => "13",
+                _ => "dGhlIHNhbXBsZSBub25jZQ==",
+            };
+            let reply = handshake(&[]).header(twice, value).send(&app);
+            assert_eq!(reply.status().code(), status, "{twice}");
+        }
+    }
+
+    /// The story: a proxy that wrote the port into Host locked out the function's own pages.
+    #[test]
+    fn an_origin_is_the_hosts_own_with_or_without_its_schemes_port() {
+        for (origin, host, is_own) in [
+            ("https://f.example", "f.example", true),
+            ("https://f.example", "f.example:443", true),
+            ("https://f.example:443", "f.example", true),
+            ("http://f.example", "F.Example:80", true),
+            ("http://f.example:8080", "f.example:8080", true),
+            ("https://[::1]", "[::1]:443", true),
+            ("https://f.example", "f.example:80", false),
+            ("https://f.example", "f.example:8443", false),
+            ("https://f.example.evil", "f.example", false),
+            ("https://evil.f.example", "f.example", false),
+            ("ftp://f.example", "f.example", false),
+            ("f.example", "f.example", false),
+            ("null", "null", false),
+            ("", "", false),
+        ] {
+            assert_eq!(is_of_host(origin, host), is_own, "{origin} at {host}");
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The functions of examples/calls, called as the platform calls them, with the servers that they
-//! call: those of Debian, and for COS a stand-in that checks signatures. A fault of the other side
+//! Tests of examples/calls: each function is called as the platform calls it, with the servers that
+//! it calls: those of Debian, and for COS a stand-in that checks signatures. A fault of a server
 //! must end in time, with an error that names it.
 
 #[path = "calls/certificates.rs"]
@@ -28,18 +28,18 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// A function that runs.
+/// A running function.
 struct Function {
     server: Server,
-    /// Where it runs as in an image.
+    /// Its root folder, if it runs as in an image.
     _root: Option<TempDir>,
 }
 
-/// The time-out that each invocation brings, in seconds.
+/// The time-out of each invocation, in seconds.
 const TIMEOUT_S: u64 = 2;
-/// What a machine that is busy adds to it.
+/// Additional time for busy machines.
 const SLACK: Duration = Duration::from_secs(3);
-/// No wait is in what takes less; a look-up that is given up takes 5 s by musl's own resolver.
+/// A call without any wait takes less; a failed look-up takes 5 s with musl's own resolver.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 impl Function {
@@ -49,8 +49,8 @@ impl Function {
         Function { server: Server::start(command), _root: None }
     }
 
-    /// As in an image from scratch: a root folder that has the program and these files, no
-    /// /etc/hosts, and no /etc/resolv.conf that is not among them.
+    /// Starts it as in an image from scratch: its root folder has only the program and these files.
+    /// /etc/hosts and /etc/resolv.conf exist only if they are among them.
     fn start_in_scratch(
         name: &str,
         files: &[(&str, &str)],
@@ -61,7 +61,7 @@ impl Function {
         Function { server: Server::start(command), _root: Some(root) }
     }
 
-    /// One invocation with credentials, as a role brings them.
+    /// Makes an invocation with a role's credentials.
     fn invoke(&self, event: &str) -> Reply {
         let role = cos::ROLE;
         let request = format!(
@@ -82,7 +82,8 @@ impl Function {
         assert_eq!((reply.status, reply.text()), (200, body));
     }
 
-    /// It fails with one of these words, in time, and without a secret. How long that took.
+    /// Checks that it fails with one of these words, in time, and without a secret; returns the
+    /// time.
     #[track_caller]
     fn assert_fails(&self, what: &str, words: &[&str]) -> Duration {
         let begun = Instant::now();
@@ -99,7 +100,8 @@ impl Function {
         took
     }
 
-    /// Stopped, until `is_over` says that the server has ended its session, and continued.
+    /// Stops the process until `is_over` returns true because the server has ended its session,
+    /// then continues it.
     fn stop_until(&self, is_over: impl FnMut() -> bool) {
         self.server.signal(Signal::STOP);
         eventually("the server ends an idle session", is_over);
@@ -107,7 +109,7 @@ impl Function {
     }
 }
 
-/// How often a server's log has this, for a server whose sessions cannot be listed.
+/// Whether a relay's connections have ended, for a server whose sessions cannot be listed.
 fn is_closed_by(relay: &Relay) -> impl FnMut() -> bool {
     let ended = relay.ended();
     move || relay.ended() > ended
@@ -117,9 +119,9 @@ const LATE: &[&str] = &["in time", "timed out", "timeout", "does not answer"];
 const CUT: &[&str] =
     &["cut", "closed", "eof", "EOF", "unexpected end", "early", "disconnected", "bytes remaining"];
 
-/// What may go wrong below any protocol. `environment` is that of a function whose server is at
+/// Tests the failures below any protocol. `environment` is that of a function whose server is at
 /// `address`; `server` is a real one.
-fn fails_as_it_should(
+fn assert_failures_are_named(
     name: &str,
     server: SocketAddr,
     environment: impl Fn(SocketAddr) -> Vec<(&'static str, String)>,
@@ -139,20 +141,20 @@ fn fails_as_it_should(
     start(relay.address).assert_fails("slow", LATE);
     let relay = Relay::to(server, Mode::CutAfter(7));
     start(relay.address).assert_fails("cut", CUT);
-    assert_eq!(relay.begun(), 1, "{name}: a connection that never was is not tried again");
+    assert_eq!(relay.begun(), 1, "{name}: a connection that failed is not tried again");
     let relay = Relay::to(server, Mode::Pass);
     let function = start(relay.address);
     let reply = function.invoke("{}");
-    assert_eq!(reply.status, 200, "and otherwise it works: {}", reply.text());
+    assert_eq!(reply.status, 200, "otherwise it works: {}", reply.text());
     relay.set(Mode::Drip);
     function.assert_fails("slow later", LATE);
     relay.set(Mode::Pass);
     let reply = function.invoke("{}");
-    assert_eq!(reply.status, 200, "and works again: {name}: {}", reply.text());
+    assert_eq!(reply.status, 200, "it works again: {name}: {}", reply.text());
 }
 
 #[test]
-fn redis_is_asked_and_its_sessions_may_end() {
+fn redis_answers_and_may_end_sessions() {
     let Some(redis) = Service::redis(&["--timeout", "2"]) else { return };
     let url = format!("redis://{}", redis.address);
     let function = Function::start("call-redis", &[("REDIS_URL", &url)]);
@@ -178,19 +180,19 @@ fn redis_is_asked_and_its_sessions_may_end() {
 }
 
 #[test]
-fn a_command_that_counts_is_never_run_twice() {
+fn a_command_that_is_not_idempotent_is_never_sent_twice() {
     let Some(redis) = Service::redis(&[]) else { return };
     let relay = Relay::to(redis.address, Mode::Pass);
     let url = format!("redis://{}", relay.address);
     let function = Function::start("call-redis", &[("REDIS_URL", &url)]);
     function.assert_answers(r#"{"increment":"visits"}"#, r#"{"value":1}"#);
     redis.redis_command("SET greeting hello");
-    // Its request arrives, its reply does not: whether it was run cannot be known.
+    // Its request arrives, its reply does not: the client cannot know whether it was run.
     relay.set(Mode::CutOnce);
     let reply = function.invoke(r#"{"increment":"visits"}"#);
     reply.assert_is_error(500);
     assert_eq!(redis.redis_command("GET visits"), "$1\r\n2\r\n");
-    // What may be asked twice is.
+    // An idempotent command is sent twice.
     function.assert_answers("{}", r#"{"value":"hello"}"#);
     relay.set(Mode::CutOnce);
     function.assert_answers("{}", r#"{"value":"hello"}"#);
@@ -213,13 +215,13 @@ fn redis_logs_in_and_chooses_its_database() {
 #[test]
 fn redis_fails_in_time() {
     let Some(redis) = Service::redis(&["--requirepass", PASSWORD]) else { return };
-    fails_as_it_should("call-redis", redis.address, |address| {
+    assert_failures_are_named("call-redis", redis.address, |address| {
         vec![("REDIS_URL", format!("redis://:{PASSWORD_ENCODED}@{address}"))]
     });
 }
 
 #[test]
-fn what_is_not_configured_or_not_spoken_is_named() {
+fn missing_settings_and_unsupported_protocols_are_named() {
     for (name, variable, wrong, words) in [
         ("call-redis", "REDIS_URL", "rediss://127.0.0.1", "TLS"),
         ("call-redis", "REDIS_URL", "http://127.0.0.1", "REDIS_URL"),
@@ -242,8 +244,8 @@ fn what_is_not_configured_or_not_spoken_is_named() {
     function.assert_fails("no such file", &["UPSTREAM_CA, `/nowhere.pem`"]);
 }
 
-/// nginx with a page of 20,000 bytes, sessions that are ended after two idle seconds, and a
-/// certificate with `flaw`; and the file of the authority that signed it.
+/// nginx with a page of 20,000 bytes, sessions that end after two idle seconds, and a certificate
+/// with `flaw`; also returns the file of the authority that signed it.
 fn nginx(flaw: Flaw) -> Option<(Service, String)> {
     let authority = Authority::new();
     let (certificate, key) = authority.sign(flaw);
@@ -264,7 +266,7 @@ fn nginx(flaw: Flaw) -> Option<(Service, String)> {
 const OVER_TLS: [&str; 3] = ["call-https", "call-ureq", "call-tokio"];
 
 #[test]
-fn https_is_asked_and_its_sessions_may_end() {
+fn an_https_server_answers_and_may_end_sessions() {
     let Some((nginx, ca)) = nginx(Flaw::None) else { return };
     for name in OVER_TLS {
         let relay = Relay::to(nginx.address, Mode::Pass);
@@ -278,7 +280,7 @@ fn https_is_asked_and_its_sessions_may_end() {
         function.stop_until(is_closed_by(&relay));
         function.assert_answers("{}", r#"{"status":200,"bytes":20000}"#);
         assert_eq!(relay.begun(), 2, "{name}");
-        // Its request arrives, its reply does not: what may be asked twice is, and once.
+        // Its request arrives, its reply does not: an idempotent request is sent again, once.
         relay.set(Mode::CutOnce);
         function.assert_answers("{}", r#"{"status":200,"bytes":20000}"#);
         assert_eq!(relay.begun(), 3, "{name}");
@@ -296,7 +298,7 @@ fn https_fails_in_time() {
         for name in OVER_TLS {
             let (nginx, ca) = (nginx.address, &ca);
             scope.spawn(move || {
-                fails_as_it_should(name, nginx, |address| {
+                assert_failures_are_named(name, nginx, |address| {
                     let url = format!("https://{address}/page");
                     vec![("UPSTREAM_URL", url), ("UPSTREAM_CA", ca.clone())]
                 });
@@ -323,7 +325,7 @@ fn wrong_certificates_are_refused_by_name() {
         let environment = [("COS_URL", url.as_str()), ("COS_CA", &ca)];
         Function::start("call-cos", &environment).assert_fails("call-cos", &words);
     }
-    // Without a list of its own a function trusts only the public one.
+    // Without its own list a function trusts only the public one.
     let Some((nginx, _)) = nginx(Flaw::None) else { return };
     for name in OVER_TLS {
         let url = format!("https://{}/page", nginx.address);
@@ -331,9 +333,9 @@ fn wrong_certificates_are_refused_by_name() {
     }
 }
 
-/// Built without the public list, it trusts the file that is named, and asks for it.
+/// Built without the public list, it trusts the named file, and requires one.
 #[test]
-fn a_file_of_authorities_is_enough() {
+fn a_file_of_authorities_is_sufficient() {
     let Some((nginx, ca)) = nginx(Flaw::None) else { return };
     let url = format!("https://{}/page", nginx.address);
     let function = Function::start("call-https-lean", &[("UPSTREAM_URL", &url)]);
@@ -344,7 +346,7 @@ fn a_file_of_authorities_is_enough() {
 }
 
 #[test]
-fn postgres_is_asked_and_its_sessions_may_end() {
+fn postgres_answers_and_may_end_sessions() {
     let options = ["-c", "idle_session_timeout=2s"];
     let Some(postgres) = Service::postgres(&options) else { return };
     let url = format!("postgres://postgres:{PASSWORD_ENCODED}@{}/postgres", postgres.address);
@@ -366,14 +368,14 @@ fn postgres_is_asked_and_its_sessions_may_end() {
         .assert_fails("wrong password", &["password authentication failed"]);
     let url = format!("postgres://postgres@{}/postgres?sslmode=require", postgres.address);
     Function::start("call-postgres", &[("POSTGRES_URL", &url)]).assert_fails("TLS", &["TLS"]);
-    fails_as_it_should("call-postgres", postgres.address, |address| {
+    assert_failures_are_named("call-postgres", postgres.address, |address| {
         let url = format!("postgres://postgres:{PASSWORD_ENCODED}@{address}/postgres");
         vec![("POSTGRES_URL", url)]
     });
 }
 
 #[test]
-fn mysql_is_asked_and_its_sessions_may_end() {
+fn mysql_answers_and_may_end_sessions() {
     let Some(mariadb) = Service::mariadb(&["--wait-timeout=2"]) else { return };
     let url = format!("mysql://caller:{PASSWORD_ENCODED}@{}/", mariadb.address);
     let function = Function::start("call-mysql", &[("MYSQL_URL", &url)]);
@@ -391,13 +393,13 @@ fn mysql_is_asked_and_its_sessions_may_end() {
     let url = format!("mysql://caller:wrong@{}/", mariadb.address);
     Function::start("call-mysql", &[("MYSQL_URL", &url)])
         .assert_fails("wrong password", &["Access denied"]);
-    fails_as_it_should("call-mysql", mariadb.address, |address| {
+    assert_failures_are_named("call-mysql", mariadb.address, |address| {
         vec![("MYSQL_URL", format!("mysql://caller:{PASSWORD_ENCODED}@{address}/"))]
     });
 }
 
-/// A function, the variable that names its server, what to set that to for a host and its port,
-/// and what it answers then.
+/// A function, the variable that names its server, the variable's value for a host and port, and
+/// the expected answer.
 struct Caller {
     name: &'static str,
     variable: &'static str,
@@ -406,7 +408,7 @@ struct Caller {
     answer: &'static str,
 }
 
-/// All seven, on their servers; what is missing here is left out.
+/// All seven, with their servers; those without an installed server are left out.
 fn callers() -> (Vec<Caller>, String, [Option<Service>; 4]) {
     let redis = Service::redis(&[]);
     let upstream = nginx(Flaw::None);
@@ -440,8 +442,7 @@ fn callers() -> (Vec<Caller>, String, [Option<Service>; 4]) {
     (callers, ca, [redis, nginx, postgres, mariadb])
 }
 
-/// musl's own resolver takes 5 s for the first two of these and fails, and 5 s for the third and
-/// fails too.
+/// musl's own resolver fails after 5 s in each of these three cases.
 #[test]
 fn names_are_found_in_an_image_from_scratch() {
     let (callers, ca, _services) = callers();
@@ -469,7 +470,7 @@ fn names_are_found_in_an_image_from_scratch() {
 }
 
 #[test]
-fn cos_is_asked_with_a_signature() {
+fn cos_gets_signed_requests() {
     let cos = cos::StandIn::start();
     let url =
         cos.url("/exampleobject(%E8%85%BE%E8%AE%AF%E4%BA%91)?response-content-type=a%2Fb&acl");
@@ -487,14 +488,14 @@ fn cos_is_asked_with_a_signature() {
     let reply = peer::ask(function.server.address, peer::invoke("{}"));
     reply.assert_is_error(500);
     assert!(reply.text().contains("bind a role"), "{}", reply.text());
-    fails_as_it_should("call-cos", cos.address, |address| {
+    assert_failures_are_named("call-cos", cos.address, |address| {
         vec![("COS_URL", format!("http://{address}/exampleobject"))]
     });
 }
 
 /// "Request Signature", cloud.tencent.com/document/product/436/7778: both examples.
 #[test]
-fn signs_as_the_documented_examples() {
+fn signatures_equal_the_documented_examples() {
     let role = ("AKIDQjz3ltompVjBni5LitkWHFlFpwkn9U5q", "BQYIM75p8x0iWVFSIgqEKwFprpRSVHlz");
     let host = ("host", "examplebucket-1250000000.cos.ap-beijing.myqcloud.com");
     let path = "/exampleobject(%E8%85%BE%E8%AE%AF%E4%BA%91)";

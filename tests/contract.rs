@@ -1,6 +1,6 @@
-//! docs/CONTRACTS.md, sections 2 and 3, over a real socket: the echo example with the default
-//! limits, and a server with shorter ones where a test would have to wait. Raw bytes only;
-//! wire_table.rs tests the framing of messages, abuse.rs hostile crowds.
+//! Tests of docs/CONTRACTS.md, sections 2 and 3, over a real socket: the echo example with the
+//! default limits, and a server with shorter limits where a test would have to wait. They use raw
+//! bytes; wire_table.rs tests the framing of messages, abuse.rs hostile crowds.
 
 #[path = "contract/address.rs"]
 mod address;
@@ -38,12 +38,16 @@ mod events;
 mod failures;
 #[path = "contract/handlers.rs"]
 mod handlers;
+#[path = "contract/log_floods.rs"]
+mod log_floods;
 #[path = "contract/logs.rs"]
 mod logs;
 #[path = "contract/names.rs"]
 mod names;
 #[path = "contract/one_at_a_time.rs"]
 mod one_at_a_time;
+#[path = "contract/own_stack.rs"]
+mod own_stack;
 #[path = "contract/pipelines.rs"]
 mod pipelines;
 #[path = "contract/profile.rs"]
@@ -67,7 +71,7 @@ use outside::program;
 use outside::server::Server;
 use std::process::Command;
 
-/// A server with other limits than the defaults: see programs/short_limits.rs.
+/// A server with limits other than the defaults: see programs/short_limits.rs.
 #[track_caller]
 fn server_with(limits: &[&str]) -> Server {
     let mut command = Command::new(env!("CARGO_BIN_EXE_short_limits"));

@@ -1,16 +1,16 @@
-//! firstbyte::wire against an independent parser (hyper's HTTP/1 server) over a generated corpus:
-//! for every request that we accept, hyper sees the same request with the same body at the same
-//! place. Requests that two servers see differently can be smuggled; an intended difference has a
-//! row with its reason, here or in `oracle::WE_ACCEPT`.
+//! Differential test of firstbyte::wire against an independent parser (hyper's HTTP/1 server) over
+//! a generated corpus: for every request that we accept, hyper sees the same request with the same
+//! body at the same place. Requests that two servers see differently can be smuggled. An intended
+//! difference has a row with its reason, here or in `oracle::WE_ACCEPT`.
 
 use outside::framing::{self, End};
 use outside::{corpus, oracle};
 use std::collections::BTreeMap;
 
-/// Connections per run. More were tried when this was written; these take a few seconds.
+/// Number of connections per run, which take a few seconds.
 const CONNECTIONS: u64 = 150_000;
 
-/// Why we refuse what hyper accepts, by the reason that the peer is told.
+/// Why we refuse requests that hyper accepts, by the reason that the peer gets.
 const WE_REFUSE: &[(&str, &str)] = &[
     (
         "CONNECT is not supported: this is not a proxy",
@@ -63,7 +63,7 @@ const WE_REFUSE: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn wherever_we_accept_hyper_sees_the_same_message() {
+fn hyper_sees_the_same_message_for_every_accepted_request() {
     let mut accepted = 0u64;
     let mut differences = Vec::new();
     let mut refused: BTreeMap<&str, u64> = BTreeMap::new();
@@ -85,7 +85,7 @@ fn wherever_we_accept_hyper_sees_the_same_message() {
                              {message:?}\ntheirs {their:?}"
                         ));
                     }
-                    break; // they have stopped, or read on from somewhere else
+                    break; // hyper has stopped, or continues at another place
                 }
             }
         }
@@ -110,5 +110,5 @@ fn wherever_we_accept_hyper_sees_the_same_message() {
     assert!(unlisted.is_empty(), "refused for reasons that are not in the table: {unlisted:#?}");
     let unseen: Vec<_> =
         WE_REFUSE.iter().filter(|(reason, _)| !refused.contains_key(reason)).collect();
-    assert!(unseen.is_empty(), "in the table, and never seen: {unseen:?}");
+    assert!(unseen.is_empty(), "in the table, but not in the corpus: {unseen:?}");
 }

@@ -1,5 +1,5 @@
-//! The functions of examples/ that are packages of their own, over a socket, with good and bad
-//! input. Those that call out are in calls.rs.
+//! Tests of the functions of examples/ that are packages of their own, over a socket, with good and
+//! bad input. calls.rs tests those that call out.
 
 #[path = "examples/cookies.rs"]
 mod cookies;

@@ -15,7 +15,7 @@ fn platform_of(provider: &Provider) -> Platform {
         "fc" => Platform::Fc,
         "lambda" => Platform::LambdaAdapter,
         "cloudrun" | "knative" => Platform::Knative,
-        name => panic!("`{name}` is new in microimage: say here what the server calls it"),
+        name => panic!("`{name}` is new in microimage; add the server's name for it here"),
     }
 }
 
@@ -24,7 +24,7 @@ fn platform_of(provider: &Provider) -> Platform {
 const DIFFERENT_START_LIMIT: &str = "knative";
 
 #[test]
-fn both_sides_state_the_same_of_each_platform() {
+fn both_sides_state_the_same_facts_of_each_platform() {
     for provider in Provider::ALL {
         let (facts, name) = (platform_of(provider).facts(), provider.name);
         assert_eq!(facts.port, provider.port, "port of {name}");
@@ -65,7 +65,7 @@ fn both_sides_spell_scfs_headers_alike() {
 }
 
 #[test]
-fn both_sides_take_bodies_of_the_same_size() {
+fn both_sides_accept_bodies_of_the_same_size() {
     assert_eq!(Limits::default().body_bytes, scf::MAX_BODY_BYTES);
     assert_eq!(BODY_LIMIT_BYTES, scf::MAX_BODY_BYTES as u64);
 }

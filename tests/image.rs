@@ -1,6 +1,6 @@
-//! The image end to end, without a daemon: static ELF → recipe → one layer → OCI layout and
-//! docker-archive → unpacked folder → process → 200. microimage's own tests cover each step; here
-//! the whole path must not lose or change anything.
+//! Test of the image end to end, without a daemon: static ELF → recipe → one layer → OCI layout and
+//! docker-archive → unpacked folder → process → 200. microimage's own tests cover each step. This
+//! test checks that the whole path loses and changes nothing.
 
 use microimage::archive;
 use microimage::assemble::{Assembled, Options, assemble};
@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
-/// A build context like the repository's, in a folder of its own: the recipe, what it ignores, the
+/// A build context like the repository's, in its own folder: the recipe, its ignore file, the
 /// staged program.
 fn context_with(program: &Path) -> TempDir {
     let folder = TempDir::new().expect("a temporary folder");
@@ -95,8 +95,8 @@ fn an_elf_becomes_an_image_that_answers_200() {
     }
 }
 
-/// In the unpacked root where this process may change its own, as a runtime would; else as an
-/// ordinary program.
+/// Runs it in the unpacked root if this process may change its root, as a runtime does; otherwise
+/// as an ordinary program.
 fn start(image: &Image, root: &Path, app: &Path) -> Server {
     let wrapper: &[&str] = if rustix::process::geteuid().is_root() {
         &["chroot"]
@@ -108,8 +108,8 @@ fn start(image: &Image, root: &Path, app: &Path) -> Server {
         command.args(&wrapper[1..]).arg(root).arg(program);
         command
     };
-    // A program that cannot be found inside is the one thing that tells "not permitted" from
-    // "permitted": status 127.
+    // Only a program that cannot be found inside distinguishes "permitted", by status 127, from
+    // "not permitted".
     let permitted = rooted("/no-such-program")
         .stderr(Stdio::null())
         .status()
@@ -117,7 +117,7 @@ fn start(image: &Image, root: &Path, app: &Path) -> Server {
     let mut command = if permitted {
         rooted(&image.argv()[0])
     } else {
-        eprintln!("without a root of its own: `{}` is not permitted here", wrapper.join(" "));
+        eprintln!("without its own root: `{}` is not permitted here", wrapper.join(" "));
         Command::new(app)
     };
     command.args(&image.argv()[1..]).env_clear();

@@ -1,14 +1,13 @@
-//! firstbyte::json against serde_json: the same verdict and the same value, on a generated corpus
-//! and on RFC 8259's grammar case by case. An intended difference is marked in its case. There is
-//! no server here: the server's own tests send JSON.
+//! Tests of firstbyte::json against serde_json: the same verdict and the same value, on a generated
+//! corpus and on RFC 8259's grammar case by case. An intended difference is marked in its case.
+//! They use no server; the server's own tests send JSON.
 
 use fastrand::Rng;
 use firstbyte::Body;
 use firstbyte::json::{self, Document};
 use serde_json::Value;
 
-/// What firstbyte makes of a document: its value through a typed parse and through a document that
-/// is written back.
+/// firstbyte's value of a document, by a typed parse and by a document that is written back.
 fn ours(text: &[u8]) -> Result<Value, String> {
     let as_value = {
         let mut bytes = text.to_vec();
@@ -37,7 +36,8 @@ fn ours(text: &[u8]) -> Result<Value, String> {
     as_document
 }
 
-/// Equal as JSON values: a number is its value, however it is kept (RFC 8259, section 6).
+/// Equality of JSON values: numbers are equal if their values are, in any representation (RFC 8259,
+/// section 6).
 fn is_same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => {
@@ -61,7 +61,7 @@ fn is_same(one: &Value, other: &Value) -> bool {
     }
 }
 
-/// Above 2^53 not every integer is a float: there equal floats are not equal numbers, unless both
+/// Above 2^53 not every integer has a float, so equal floats are not equal numbers, unless both
 /// were floats.
 fn both_exact(value: f64) -> bool {
     value.abs() > 9_007_199_254_740_992.0 && value.abs() < 1.9e19
@@ -133,7 +133,7 @@ const GRAMMAR: &[&[u8]] = &[
 fn every_case_of_the_grammar_has_serde_jsons_verdict_and_value() {
     for text in GRAMMAR {
         assert_agree(text);
-        // The same within a document, and where a wide instruction's block begins and ends.
+        // The same within a document, at the boundaries of a wide instruction's block.
         for padding in [1, 30, 31, 32, 62, 63, 64, 65] {
             assert_agree(&[b"[", " ".repeat(padding).as_bytes(), text, b"]"].concat());
             assert_agree(
@@ -209,14 +209,13 @@ fn generated_numbers_have_the_same_value_to_the_last_bit() {
 }
 
 #[test]
-fn a_key_that_is_there_twice_is_kept_twice_and_the_last_one_counts() {
+fn a_repeated_key_is_kept_twice_and_the_last_value_counts() {
     let mut bytes = b"{\"a\":1,\"b\":2,\"a\":3}".to_vec();
     let document = Document::parse(Body::from_vec(&mut bytes)).expect("it is JSON");
     let mut written = Vec::new();
     json::write(&document, &mut written).expect("it can be written");
     assert_eq!(written, b"{\"a\":1,\"b\":2,\"a\":3}", "passing an event on loses nothing");
-    // In a tree of values the last one counts, whatever their number: small and large objects
-    // alike.
+    // In a tree of values the last one counts, in small and in large objects.
     for keys in [2, 31, 32, 33, 100] {
         let text = format!(
             "{{{}\"k0\":\"last\"}}",
@@ -241,8 +240,8 @@ fn nesting_is_limited_to_128_levels_of_any_kind() {
     }
 }
 
-/// Whether it is accepted; serde_json's own limit is one level lower, so it cannot read back what
-/// we write here.
+/// Whether it is accepted. serde_json's own limit is one level lower, so it cannot check the
+/// written document.
 fn ours_without_oracle(text: &[u8]) -> bool {
     let mut bytes = text.to_vec();
     let document = Document::parse(Body::from_vec(&mut bytes)).is_ok();
@@ -253,7 +252,7 @@ fn ours_without_oracle(text: &[u8]) -> bool {
 }
 
 #[test]
-fn a_refusal_names_what_is_wrong_and_the_byte() {
+fn an_error_names_the_mistake_and_its_byte() {
     for text in GRAMMAR.iter().filter(|text| !text.is_empty()) {
         if let Err(message) = ours(text) {
             assert!(message.starts_with("the body"), "{message}");
@@ -263,7 +262,7 @@ fn a_refusal_names_what_is_wrong_and_the_byte() {
 }
 
 #[test]
-fn bytes_behind_the_document_are_left_as_they_were() {
+fn bytes_after_the_document_are_not_changed() {
     for text in GRAMMAR {
         let mut buffer = text.to_vec();
         let behind: Vec<u8> = (0..200u8).map(|n| b"]}\"\\ ,1a"[usize::from(n) % 8]).collect();
@@ -349,8 +348,8 @@ fn write_string(rng: &mut Rng, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// A number of the grammar: short and long, whole and broken, near the ends of what 64 bits and
-/// floats can hold.
+/// A number of the grammar: short or long, with or without a fraction, near the limits of 64 bits
+/// and of floats.
 fn number(rng: &mut Rng) -> String {
     let digits = |rng: &mut Rng, most: usize| -> String {
         (0..rng.usize(1..=most)).map(|_| char::from(b'0' + rng.u8(..10))).collect()

@@ -1,28 +1,28 @@
-//! Pages in English and Chinese say the same, and every local link of every page leads somewhere.
+//! Test that pages in English and Chinese have the same facts, and that no local link is dead.
 //!
-//! Words are not compared, facts are: commands and output, the numbers and code of each table row
-//! and of each section's prose, and what is linked to. Not a Markdown renderer: headings, fenced
-//! blocks, tables, code spans and inline links are all that the pages use.
+//! It compares facts and not words: commands and output, the numbers and code of each table row and
+//! of each section's prose, and the targets of links. It is not a Markdown renderer: the pages use
+//! only headings, fenced blocks, tables, code spans and inline links.
 
 use outside::program;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// What a page says apart from its words.
+/// Facts of a page.
 #[derive(Debug, Default)]
 struct Page {
     sections: Vec<Section>,
-    /// What a link may name after `#`.
+    /// Anchors, which a link may name after `#`.
     anchors: Vec<String>,
 }
 
-/// A heading and all that stands below it, up to the next one.
+/// A heading and the text up to the next one.
 #[derive(Debug, Default)]
 struct Section {
     /// Line of the heading, from 1.
     line: usize,
-    /// How many `#` the heading has; 0 above the first one.
+    /// Number of the heading's `#`; 0 before the first heading.
     level: usize,
     anchor: String,
     /// Fenced blocks, each with its info string as first line.
@@ -45,7 +45,8 @@ struct Link {
     target: String,
 }
 
-/// Numbers and code spans of a text, in alphabetical order: languages order their words otherwise.
+/// Numbers and code spans of a text, in alphabetical order, because languages have different word
+/// orders.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Facts {
     numbers: Vec<String>,
@@ -67,14 +68,14 @@ impl Facts {
         facts
     }
 
-    /// The same without repetitions: prose may name a thing again where a language needs it.
+    /// The same without repetitions: in prose a language may need to name a thing again.
     fn once(mut self) -> Facts {
         self.numbers.dedup();
         self.code.dedup();
         self
     }
 
-    /// How `chinese` differs, in words; nothing if it does not.
+    /// The differences of `chinese`, as text; `None` if there are none.
     fn difference(&self, chinese: &Facts) -> Option<String> {
         let lists =
             [("numbers", &self.numbers, &chinese.numbers), ("code", &self.code, &chinese.code)];
@@ -93,7 +94,7 @@ impl Facts {
     }
 }
 
-/// What `some` has and `others` has not, counted.
+/// Elements of `some` that `others` does not have, with multiplicity.
 fn beyond<'a>(some: &'a [String], others: &[String]) -> Vec<&'a str> {
     let mut left: HashMap<&str, usize> = HashMap::new();
     for other in others {
@@ -131,7 +132,7 @@ fn numbers(text: &str) -> Vec<String> {
     found
 }
 
-/// The text without what stands in the parentheses of its links.
+/// The text without the targets of its links.
 fn without_targets(text: &str) -> String {
     let mut parts = text.split("](");
     let mut kept = parts.next().unwrap_or_default().to_owned();
@@ -142,7 +143,7 @@ fn without_targets(text: &str) -> String {
     kept
 }
 
-/// Targets of a line's inline links and HTML attributes, code left out.
+/// Targets of a line's inline links and HTML attributes, without code.
 fn targets(line: &str) -> Vec<String> {
     let plain: String = line.split('`').step_by(2).collect::<Vec<_>>().join("\u{0}");
     let mut found = Vec::new();
@@ -160,7 +161,7 @@ fn targets(line: &str) -> Vec<String> {
     found
 }
 
-/// The anchor that a heading gets, as GitHub makes it.
+/// The anchor of a heading, as GitHub makes it.
 fn anchor(title: &str) -> String {
     let mut title = title.to_owned();
     while let Some((before, rest)) = title.split_once("](") {
@@ -253,7 +254,7 @@ impl Page {
 /// All pages by their path in the repository.
 type Pages = BTreeMap<PathBuf, Page>;
 
-/// The page in the other language; both have the same name, but for the README.
+/// The page in the other language; both have the same name, except the README.
 fn chinese_of(english: &Path) -> PathBuf {
     if english == Path::new("README.md") {
         return PathBuf::from("README.zh-CN.md");
@@ -288,8 +289,8 @@ fn resolve(page: &Path, target: &str) -> Option<(PathBuf, Option<String>)> {
     Some((path, anchor))
 }
 
-/// Where a link leads, the same for both languages: an English page instead of its Chinese
-/// sibling, and the number of a heading instead of its anchor.
+/// A link's target in a form that is equal for both languages: the English page instead of the
+/// Chinese one, and the number of a heading instead of its anchor.
 fn meaning(pages: &Pages, page: &Path, target: &str) -> String {
     let Some((path, anchor)) = resolve(page, target) else { return target.to_owned() };
     let english = pages.keys().find(|english| chinese_of(english) == path);
@@ -303,7 +304,7 @@ fn meaning(pages: &Pages, page: &Path, target: &str) -> String {
     format!("{}{}", english.unwrap_or(&path).display(), heading.unwrap_or_default())
 }
 
-/// Each fact of `english` that its Chinese page does not say, or says otherwise.
+/// Each fact of `english` that its Chinese page does not have, or has with other values.
 fn differences(pages: &Pages, english: &Path) -> Vec<String> {
     let chinese = chinese_of(english);
     let (Some(ours), Some(theirs)) = (pages.get(english), pages.get(&chinese)) else {
@@ -367,7 +368,7 @@ fn differences(pages: &Pages, english: &Path) -> Vec<String> {
     wrong
 }
 
-/// Each local link of `page` that leads nowhere.
+/// Each dead local link of `page`.
 fn dead_links(pages: &Pages, page: &Path, exists: impl Fn(&Path) -> bool) -> Vec<String> {
     let mut dead = Vec::new();
     for link in pages[page].links() {
@@ -375,7 +376,10 @@ fn dead_links(pages: &Pages, page: &Path, exists: impl Fn(&Path) -> bool) -> Vec
         let place = format!("{}:{}: `{}`", page.display(), link.line, link.target);
         match (pages.get(&path), anchor) {
             (Some(there), Some(anchor)) if !there.anchors.contains(&anchor) => {
-                dead.push(format!("{place}: no such heading; there are {:?}", there.anchors));
+                dead.push(format!(
+                    "{place}: no such heading; the headings are {:?}",
+                    there.anchors
+                ));
             }
             (None, _) if !exists(&path) => dead.push(format!("{place}: no such file")),
             _ => {}
@@ -384,8 +388,8 @@ fn dead_links(pages: &Pages, page: &Path, exists: impl Fn(&Path) -> bool) -> Vec
     dead
 }
 
-/// Every Markdown file that is ours: what is built, and what is hidden but for .ci and .github, is
-/// left out.
+/// All Markdown files of the project, without build results and hidden folders other than .ci and
+/// .github.
 fn all_pages() -> Pages {
     fn walk(root: &Path, folder: &Path, pages: &mut Pages) {
         for entry in
@@ -409,7 +413,7 @@ fn all_pages() -> Pages {
     pages
 }
 
-/// The pages that the project promises in both languages; more may be there.
+/// The pages that the project promises in both languages; more may exist.
 const IN_BOTH: [&str; 7] = [
     "README.md",
     "docs/calling-out.md",
@@ -441,7 +445,7 @@ fn chinese_pages_have_the_commands_numbers_and_links_of_the_english_ones() {
 }
 
 #[test]
-fn each_of_two_pages_links_to_the_other_at_its_top() {
+fn both_pages_of_a_pair_link_to_each_other_at_the_top() {
     let pages = all_pages();
     for english in pages.keys() {
         let chinese = chinese_of(english);
@@ -460,7 +464,7 @@ fn each_of_two_pages_links_to_the_other_at_its_top() {
 }
 
 #[test]
-fn every_local_link_of_every_page_leads_somewhere() {
+fn no_local_link_of_any_page_is_dead() {
     let pages = all_pages();
     assert!(pages.len() > 10, "{:?}", pages.keys());
     let exists = |path: &Path| program::root().join(path).exists();
@@ -523,7 +527,7 @@ fn the_check_passes_pages_that_differ_in_words_only() {
 }
 
 #[test]
-fn the_check_finds_each_change_of_one_page_alone() {
+fn the_check_finds_each_change_of_only_one_page() {
     #[rustfmt::skip] // a table, not a list of lines
     let changes = [
         ("just run   # for 3 s", "just ran   # for 3 s", "fenced blocks"),
@@ -555,7 +559,7 @@ fn the_check_finds_each_change_of_one_page_alone() {
 }
 
 #[test]
-fn the_check_finds_links_that_lead_nowhere() {
+fn the_check_finds_dead_links() {
     for (from, to, expected) in [
         ("(two.md)", "(three.md)", "no such file"),
         ("(#the-numbers)", "(#numbers)", "no such heading"),

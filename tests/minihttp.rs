@@ -1,6 +1,7 @@
-//! Limits of the published may_minihttp (cargo feature `minihttp`): the same bytes to the same
-//! function on both transports, and the differences that src/transport/minihttp.rs lists. A
-//! difference that has disappeared fails too, so that an improved release is noticed.
+//! Test of the limits of the published may_minihttp (cargo feature `minihttp`): it sends the same
+//! bytes to the same function on both transports, and expects the differences that
+//! src/transport/minihttp.rs lists. It fails if a difference has disappeared, so that an improved
+//! release is noticed.
 
 use outside::PATIENCE;
 use outside::peer::Peer;
@@ -11,16 +12,16 @@ use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::time::Instant;
 
-/// What a peer sees.
+/// The result that a peer sees.
 #[derive(Debug, PartialEq, Eq)]
 enum Seen {
     Status(u16),
-    /// The connection ends without a word.
+    /// The connection ends without a reply.
     Nothing,
 }
 
-/// The echo example on may_minihttp, in a target folder of its own: features would replace the
-/// other one's program.
+/// The echo example on may_minihttp, in its own target folder: in the same folder the feature would
+/// replace the other program.
 fn build() -> PathBuf {
     let target = program::root().join("target/minihttp");
     let status = Command::new(env!("CARGO"))
@@ -42,7 +43,7 @@ struct MiniHttp {
 
 impl MiniHttp {
     fn start() -> MiniHttp {
-        // It binds by itself and does not say where: a port that was free a moment ago.
+        // It does not print its address, so it gets a port that was free a moment ago.
         let address = TcpListener::bind("127.0.0.1:0")
             .and_then(|free| free.local_addr())
             .expect("a free loopback port");
@@ -97,13 +98,13 @@ fn differs_from_the_default_transport_as_its_page_lists() {
         ("no Host", b"GET /x HTTP/1.1\r\n\r\n".to_vec(), Status(400), &[Status(200)]),
         ("a bare LF", b"GET /x HTTP/1.1\nHost: a\n\n".to_vec(), Status(400), &[Status(200)]),
         ("a malformed request line", b"GET\r\n\r\n".to_vec(), Status(400), &[Nothing]),
-        // whether the end comes in the read of the head
+        // it depends on whether the end arrives with the head
         ("a body cut short", post("Content-Length: 10\r\n"), Status(400), &[Status(200), Nothing]),
     ];
     for (name, bytes, default, minihttp) in cases {
         assert_eq!(seen(ours.address, &bytes), default, "the default transport: {name}");
-        // Half-closing loses it the reply to a request that came in the same read, so it is left
-        // open there.
+        // If the peer half-closes, it loses the reply to a request of the same read, so the peer
+        // does not half-close there.
         let mut peer = Peer::to(theirs.address);
         peer.try_send(&bytes);
         if name == "a body cut short" {

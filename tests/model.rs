@@ -1,19 +1,19 @@
-//! The scheduler's protocols under many orders of threads, each chosen by shuttle and repeatable: a
-//! lost wake-up, or a second leader, appears as a deadlock or a failed assertion. The code is the
-//! server's own (parker.rs, role.rs); the layers below it are simulated.
+//! Test of the scheduler's protocols under many orders of threads, which shuttle chooses
+//! repeatably. A lost wake-up, or a second leader, causes a deadlock or a failed assertion. The
+//! code is the server's own (parker.rs, role.rs); the layers below it are simulated.
 
 use shuttle::sync::{Arc, Condvar, Mutex};
 use shuttle::thread;
 use std::time::Duration;
 
-/// The names that src/transport/locks.rs gives the standard library's.
+/// The names of src/transport/locks.rs, here for shuttle's types.
 mod locks {
     pub(super) use shuttle::sync::atomic::{AtomicU64, Ordering};
     pub(super) use shuttle::sync::{Arc, Condvar, Mutex, MutexGuard};
     pub(super) use std::sync::PoisonError;
 }
 
-/// A coroutine is a thread of shuttle's that waits until it is resumed.
+/// A coroutine, simulated by a thread of shuttle that waits until it is resumed.
 mod coroutine {
     use super::locks::{Arc, Condvar, Mutex};
 
@@ -37,7 +37,8 @@ mod coroutine {
     }
 }
 
-/// A loop resumes at once what becomes ready; its timers go off in an order of shuttle's choice.
+/// A loop that resumes ready coroutines at once, and whose timers fire in an order of shuttle's
+/// choice.
 mod event_loop {
     use super::coroutine::Coroutine;
     use super::locks::{Arc, Mutex};
@@ -84,7 +85,7 @@ mod home {
     }
 }
 
-/// Whether a thread lends its loop while it blocks makes no difference to a wake.
+/// A blocked thread; whether it lends its loop does not affect a wake.
 mod handling {
     pub(super) struct Blocks;
 
@@ -100,7 +101,7 @@ mod parker;
 #[path = "../src/transport/role.rs"]
 mod role;
 
-/// What parker.rs asks of src/sys.rs.
+/// The functions of src/sys.rs that parker.rs uses.
 mod sys {
     pub(crate) fn monotonic_ns() -> u64 {
         0
@@ -117,8 +118,8 @@ fn a_loop() -> &'static EventLoop {
     Box::leak(Box::default())
 }
 
-/// Each of three waits of a coroutine is ended by one of three wakes, whenever they come; wakes
-/// that nobody waits for yet are kept, and several at once are one.
+/// Each of three waits of a coroutine is ended by one of three wakes, at any time. A wake before
+/// the wait is kept, and several at once count as one.
 #[test]
 fn no_wake_of_a_coroutine_is_lost() {
     shuttle::check_random(
@@ -169,7 +170,8 @@ fn no_wake_of_a_thread_is_lost() {
     );
 }
 
-/// A wait with a time ends by the timer or by a wake; a timer of an earlier wait ends no later one.
+/// A timed wait ends by the timer or by a wake; a timer of an earlier wait does not end a later
+/// one.
 #[test]
 fn timers_and_wakes_end_a_wait_once() {
     shuttle::check_random(
@@ -203,12 +205,12 @@ fn timers_and_wakes_end_a_wait_once() {
     );
 }
 
-/// An event loop's lock, bell and standby, as event_loop.rs and shift.rs have them, around the real
-/// role: the leader's handler waits for what only work that is made ready meanwhile can give it.
+/// An event loop's lock, bell and standby, as in event_loop.rs and shift.rs, around the real role.
+/// The leader's handler waits for a result of work that becomes ready meanwhile.
 #[derive(Default)]
 struct Shift {
     state: Mutex<ShiftState>,
-    /// What epoll does: it wakes the leader, or the standby while the role is offered.
+    /// Wakes the leader, or the standby while the role is offered, as epoll does.
     changed: Condvar,
 }
 
@@ -270,7 +272,7 @@ impl Shift {
         leads
     }
 
-    /// Runs what is ready until the role is another's, or all work is done.
+    /// Runs ready work until another thread has the role, or all work is done.
     fn lead(&self, me: u32) {
         loop {
             let mut state = self.state.lock().unwrap();
@@ -278,7 +280,7 @@ impl Shift {
                 self.changed.notify_all();
                 return;
             }
-            assert_eq!(state.leading, 0, "two lead at once");
+            assert_eq!(state.leading, 0, "two threads lead at once");
             state.leading += 1;
             if state.ready > 0 {
                 state.ready -= 1;
@@ -313,8 +315,8 @@ impl Shift {
     }
 }
 
-/// Work that becomes ready while the leader's handler waits is done, whoever leads; nobody leads
-/// beside another.
+/// Work that becomes ready while the leader's handler waits is done by the current leader; there
+/// are never two leaders.
 #[test]
 fn work_is_done_while_the_leaders_handler_waits() {
     shuttle::check_random(

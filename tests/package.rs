@@ -1,5 +1,5 @@
-//! The library as its users get it: the packaged files, with a crate that depends on them, and none
-//! of this repository's settings.
+//! Test of the library as its users get it: the packaged files, with a crate that depends on them,
+//! without this repository's settings.
 
 use outside::peer::{ask, invoke};
 use outside::process;
@@ -51,7 +51,7 @@ fn run(command: &mut Command) {
     );
 }
 
-/// A folder that is kept: what is compiled in it is compiled once.
+/// A folder that is kept, so that its crates are compiled once.
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("package")
 }
@@ -69,8 +69,8 @@ fn unpacked() -> PathBuf {
         (packed.join("package").join(format!("firstbyte-{version}.crate")), at.join("taken.crate"));
     let bytes = fs::read(made).unwrap();
     if fs::read(&taken).ok().as_ref() != Some(&bytes) {
-        // With the time of now: a package's files all have the same one, by which cargo would not
-        // see that they have changed.
+        // With the present time: all files of a package have the same time, so cargo would not
+        // notice changes.
         fs::write(&taken, bytes).unwrap();
         run(Command::new("tar").current_dir(&at).arg("-xzmf").arg(&taken));
     }
@@ -90,29 +90,29 @@ fn built(fresh: &Path, target: &str, settings: Option<&Path>) -> PathBuf {
     cargo.arg("--manifest-path").arg(fresh.join("Cargo.toml")).arg("--target-dir").arg(&at);
     match settings {
         Some(settings) => cargo.arg("--config").arg(settings),
-        None => cargo.env("CC_x86_64_unknown_linux_musl", "musl-gcc"), // no C compiler, no mimalloc
+        None => cargo.env("CC_x86_64_unknown_linux_musl", "musl-gcc"), // for mimalloc
     };
     run(&mut cargo);
     at.join(target).join("debug").join("fresh")
 }
 
-/// Memory of its own, not the file's, after six small events and a large one, in KiB.
+/// Its anonymous memory after six small events and a large one, in KiB.
 fn own_kib(program: &Path) -> u64 {
     let server = Server::start(Command::new(program));
     for _ in 0..6 {
         let reply = ask(server.address, invoke(r#"{"name":"Ada"}"#));
         assert_eq!((reply.status, reply.text()), (200, r#""Hello, Ada!""#));
     }
-    // More than the arena of a start holds: from here on the allocator is mimalloc for certain.
+    // More than the boot arena can hold: from here on mimalloc allocates.
     let long = "a".repeat(200_000);
     let reply = ask(server.address, invoke(format!(r#"{{"name":"{long}"}}"#)));
     assert_eq!(reply.status, 200);
     process::own_kib(server.id())
 }
 
-/// Without the flags of .cargo/config.toml, which do not travel with a crate, mimalloc is set up
-/// before main, reserves 1 GiB at a time and asks for huge pages: it had 10 MB of its own instead
-/// of 1.
+/// Regression: without the flags of .cargo/config.toml, which a crate does not contain, mimalloc is
+/// set up before main, reserves 1 GiB at a time and requests huge pages: the process had 10 MB of
+/// anonymous memory instead of 1.
 #[test]
 fn a_crate_on_the_packaged_files_is_small_with_and_without_our_flags() {
     let fresh = unpacked();
@@ -155,7 +155,7 @@ fn not_packed(folder: &Path, packed: &[PathBuf]) -> Vec<String> {
 
 /// The packages are published in this order, because each needs the ones before it.
 #[test]
-fn the_tools_packages_carry_everything_that_they_compile_in() {
+fn the_tools_packages_contain_all_files_that_they_include() {
     let packages = [
         ("tc3", "build/tc3"),
         ("bench-kit", "benches/kit"),
@@ -189,7 +189,7 @@ fn the_tools_packages_carry_everything_that_they_compile_in() {
             assert!(packed.contains(&PathBuf::from(licence)), "{name}: no {licence}");
         }
     }
-    // The check finds a missing file: here the list has one source and not what it includes.
+    // The check finds a missing file: here the list has a source without the file that it includes.
     let folder = root().join("build");
     let sources = vec![PathBuf::from("src/commands.rs")];
     assert_eq!(not_packed(&folder, &sources), ["src/commands.rs: ../scratch.Dockerfile"]);

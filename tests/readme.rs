@@ -1,6 +1,6 @@
-//! Commands of the README, of docs/ and of a new project's README exist: every `just …` is a recipe
-//! of the justfile, every script is in the tree and executable. .ci/manual runs them; this test
-//! finds a wrong line at once.
+//! Test that the commands of the README, of docs/ and of a new project's README exist: every `just
+//! …` is a recipe of the justfile, every script is in the tree and executable. .ci/manual runs
+//! them; this test finds a wrong line quickly.
 
 use outside::program;
 use std::collections::BTreeSet;
@@ -35,8 +35,8 @@ fn recipes(justfile: &str) -> BTreeSet<&str> {
         .collect()
 }
 
-/// What the page tells a person to type: the words of each command in a fenced block or in
-/// backticks, comments and output left out.
+/// The commands that the page tells a user to type: the words of each command in a fenced block or
+/// in backticks, without comments and output.
 fn commands(page: &str) -> Vec<(usize, Vec<String>)> {
     let mut found = Vec::new();
     let mut fence = None;
@@ -82,7 +82,7 @@ fn broken(page: &str, justfile: &str) -> Vec<String> {
                     && !recipes.contains(recipe.as_str())
                 {
                     wrong.push(format!(
-                        "line {line}: `just {recipe}` is no recipe; there are {recipes:?}"
+                        "line {line}: `just {recipe}` is not a recipe; the recipes are {recipes:?}"
                     ));
                 }
             }
@@ -129,14 +129,14 @@ fn every_command_of_the_other_pages_exists() {
             }
         }
     }
-    // A new project's page speaks of its own justfile, and once of ours.
+    // A new project's page uses its own justfile, and once this repository's.
     let theirs = broken(&read("template/README.md.liquid"), &read("template/justfile"));
     wrong.extend(theirs.into_iter().map(|what| format!("template/README.md.liquid: {what}")));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Numbers have one home (ARCHITECTURE.md, "Tenets"): what docs/ quotes of the README's run is what
-/// the README shows.
+/// Numbers have one home (ARCHITECTURE.md, "Tenets"): numbers of the README's run that docs/ quotes
+/// are those of the README.
 #[test]
 fn times_in_docs_are_those_of_the_readme() {
     let readme = read("README.md");
@@ -147,8 +147,8 @@ fn times_in_docs_are_those_of_the_readme() {
         for pair in words.windows(2) {
             let unit = pair[1].trim_end_matches(|c: char| c.is_ascii_punctuation());
             let number = pair[0].trim_start_matches('(');
-            // What is not measured here is written without a space (`236ms`, of a log line) or in
-            // seconds.
+            // Numbers of other measurements are written without a space (`236ms`, of a log line) or
+            // in seconds.
             let measured = number.parse::<f64>().is_ok() && (unit == "ms" || unit == "µs");
             if measured {
                 quoted += 1;
@@ -174,10 +174,10 @@ fn the_readme_shows_the_two_commands_of_the_contract() {
     }
 }
 
-/// What CI really runs of the README is decided in .ci/manual: it has to know each line, and no
-/// line that is gone.
+/// .ci/manual decides which lines of the README CI runs: it has to know each line, and no removed
+/// line.
 #[test]
-fn every_line_of_the_readmes_shell_blocks_is_run_by_the_manual_or_named_in_it() {
+fn the_manual_runs_or_names_every_line_of_the_readmes_shell_blocks() {
     let listed = Command::new(program::root().join(".ci/manual"))
         .arg("--list")
         .output()
@@ -224,7 +224,7 @@ fn the_justfile_has_every_recipe_of_the_contract() {
 }
 
 #[test]
-fn a_command_that_does_not_exist_is_found() {
+fn the_check_finds_a_command_that_does_not_exist() {
     let justfile = "x := 'y'\nset shell := ['sh']\nalias b := build\n# c\n@build *ARGS: dep\n    \
                     just nothing:\ndep:\n";
     assert_eq!(recipes(justfile), BTreeSet::from(["b", "build", "dep"]));
@@ -239,7 +239,7 @@ fn a_command_that_does_not_exist_is_found() {
     }
 }
 
-/// Lines of a page's `sh` blocks, without comments; a chain of commands is as many lines.
+/// Lines of a page's `sh` blocks, without comments; each command of a chain is a line.
 fn shell_lines(page: &str) -> Vec<&str> {
     page.split("```sh\n")
         .skip(1)
@@ -249,10 +249,10 @@ fn shell_lines(page: &str) -> Vec<&str> {
         .collect()
 }
 
-/// .ci/manual runs the README's lines, and those of a new project's README: the tutorial is made of
-/// the same ones.
+/// .ci/manual runs the README's lines, and those of a new project's README: the tutorial has only
+/// such lines.
 #[test]
-fn every_line_of_the_tutorials_shell_blocks_is_one_that_the_manual_runs() {
+fn the_manual_runs_every_line_of_the_tutorials_shell_blocks() {
     let (readme, project) = (read("README.md"), read("template/README.md.liquid"));
     let run: BTreeSet<&str> =
         shell_lines(&readme).into_iter().chain(shell_lines(&project)).collect();
@@ -264,9 +264,9 @@ fn every_line_of_the_tutorials_shell_blocks_is_one_that_the_manual_runs() {
 }
 
 #[test]
-fn the_tutorial_shows_the_handler_that_a_new_project_has() {
+fn the_tutorial_shows_the_handler_of_a_new_project() {
     let (tutorial, handler) = (read("docs/tutorial.md"), read("template/src/main.rs"));
     let shown = tutorial.split("```rust\n").nth(1).and_then(|rest| rest.split("```").next());
     let shown = shown.expect("the tutorial has a block of Rust");
-    assert!(handler.contains(shown), "template/src/main.rs has not:\n{shown}");
+    assert!(handler.contains(shown), "template/src/main.rs does not contain:\n{shown}");
 }

@@ -1,17 +1,17 @@
-//! ARCHITECTURE.md, "Who may import whom" and "unsafe has named doors", kept by reading the source.
-//! A violation names file, line and reason. What is not seen: a name that a macro of a dependency
-//! makes, and what a dependency does itself.
+//! Test of ARCHITECTURE.md, "Who may import whom" and "unsafe has named doors": it reads the
+//! source. A violation names file, line and reason. It cannot see names that a macro of a
+//! dependency makes, and the code of dependencies.
 
 use outside::layers::{Crate, Layers, Stack, rust_files};
 use outside::program::root;
 use outside::source::{self, Exports, Source};
 use std::fs;
 
-/// One row of the table: in these files nothing of that.
+/// One row of the table: names that these files must not use.
 struct Rule {
     /// Files and folders, relative to the repository.
     rooms: &'static [&'static str],
-    /// Files within them that are the door for it.
+    /// Files within them that may use the names.
     doors: &'static [&'static str],
     never: &'static [&'static str],
     because: &'static str,
@@ -42,7 +42,7 @@ const PURE_BUILD: &[&str] = &[
     "build/src/scf.rs",
     "build/src/words.rs",
 ];
-/// Pure rooms, as a stack names them and as a rule does.
+/// Pure rooms, with the names of a stack and the paths of a rule.
 struct Pure {
     rooms: &'static [&'static str],
     files: &'static [&'static str],
@@ -66,20 +66,20 @@ const SERVER: Layers<'_> = &[
     &["request"],
     &["asked", "event", "portable", "transport"],
     &["around", "handler", "net", "trigger", "websocket"],
-    &["access_log", "cors", "route"],
+    &["access_log", "cors", "handshake", "route"],
     &["app"],
     &["boot", "test"],
     &["lib"],
 ];
-/// Rooms of it that are tested without a server: no socket, no coroutine, and time enters as a
+/// Its rooms that are tested without a server: they have no socket and no coroutine, and time is a
 /// value.
 const PURE_SERVER: Pure = pure!(
     "src/": "around", "asked", "body", "context", "conversation", "cors", "error", "event",
         "handler", "headers", "json", "json_string", "platform", "reply", "request", "route",
         "secret", "spare", "trigger", "websocket", "wire"
 );
-/// Who asks for the time left reads a clock, and who asks whether the process is to stop reads a
-/// flag that a signal sets: these are the doors to them.
+/// Doors of the pure rooms: the remaining time needs a clock, and the request to stop is a flag
+/// that a signal sets.
 const DOORS_OF_PURE_SERVER: &[&str] = &["deadline", "stopping"];
 
 const TRANSPORT: Layers<'_> = &[
@@ -304,10 +304,10 @@ const COLDSTART: Stack<'_> = Stack {
         "phase", "link", "units", "pipe", "plan", "burst", "compare", "guidance", "export", "plot",
         "table", "report",
     ],
-    // Types of results.json, and how they are kept on the disk.
+    // Types of results.json, and its file.
     doors: &["results"],
 };
-/// What measures on SCF itself, from log lines and names to a whole run.
+/// The measurement on SCF itself, from log lines and names to a whole run.
 const SCF: Stack<'_> = Stack {
     folder: "scf",
     layers: &[
@@ -362,7 +362,8 @@ const THROUGHPUT: Stack<'_> = Stack {
     doors: &[],
 };
 
-/// The functions that call out (ARCHITECTURE.md, "Top level"): the ground can be copied alone.
+/// The functions that call out (ARCHITECTURE.md, "Top level"): the lowest files can be copied
+/// alone.
 const fn calling(layers: Layers<'_>) -> Stack<'_> {
     Stack { folder: "", layers, pure: &[], doors: &[] }
 }
@@ -373,11 +374,11 @@ const CALLING_COS: Stack<'_> = calling(&[&["http", "link", "sign"], &["client"],
 const MULTIPART: Stack<'_> = calling(&[&["form"], &["main"]]);
 const TRACING: Stack<'_> = calling(&[&["trace"], &["main"]]);
 
-/// What the tests share (ARCHITECTURE.md, "Top level"). `framing` is compiled by fuzz/ as well.
+/// Shared code of the tests (ARCHITECTURE.md, "Top level"). fuzz/ compiles `framing` too.
 const OUTSIDE: Stack<'_> = Stack {
     folder: "",
     layers: &[
-        &["cgroup", "corpus", "events", "framing", "patience"],
+        &["cgroup", "corpus", "events", "framing", "patience", "refusals"],
         &["process", "program", "reply", "source"],
         &["layers", "oracle", "peer"],
         &["server"],
@@ -390,11 +391,11 @@ const OUTSIDE: Stack<'_> = Stack {
 
 /// A package of the workspace.
 struct Package {
-    /// Where its source is, relative to the repository.
+    /// The folder of its source, relative to the repository.
     folder: &'static str,
-    /// What its modules' paths begin with.
+    /// The first segment of its modules' paths.
     name: &'static str,
-    /// Its rooms' order; none for a package of one file.
+    /// Its rooms' order; empty for a package of one file.
     stacks: &'static [Stack<'static>],
 }
 
@@ -437,8 +438,8 @@ const PACKAGES: &[Package] = &[
     Package { folder: "template/src", name: "template", stacks: &[] },
 ];
 
-/// Dependencies that a package's manifest must not name, dev-dependencies included where the whole
-/// package is meant.
+/// Dependencies that a package's manifest must not name; if the rule is for the whole package, this
+/// includes dev-dependencies.
 const MANIFESTS: [(&str, &[&str]); 9] = [
     ("Cargo.toml", &["tokio", "hyper", "clap", "anyhow", "microimage", "coldstart", "outside"]),
     ("build/Cargo.toml", &["firstbyte", "coldstart"]),
@@ -462,7 +463,7 @@ const UNSAFE_DOORS: [&str; 9] = [
     "src/sys",
     "build/src/sandbox",
 ];
-/// The start bench traces, clones and schedules processes: nix has no door to some of that.
+/// The start bench traces, clones and schedules processes, for some of which nix has no interface.
 const BENCH_UNSAFE_DOORS: [&str; 5] = [
     "benches/start/src/cache.rs",
     "benches/start/src/client.rs",
@@ -500,7 +501,7 @@ impl File {
         })
     }
 
-    /// Everything in this file that `rule` forbids.
+    /// All uses in this file that `rule` forbids.
     fn breaks(&self, rule: &Rule) -> Vec<String> {
         if !self.is_in(rule.rooms) || self.is_in(rule.doors) {
             return Vec::new();
@@ -537,7 +538,7 @@ impl File {
             .collect()
     }
 
-    /// Imports stand in one block, which rustfmt sorts; what is exported (`pub use`) may be apart.
+    /// Imports are in one block, which rustfmt sorts; exports (`pub use`) may be separate.
     fn split_imports(&self) -> Vec<String> {
         let lines: Vec<&str> = self.text.lines().collect();
         let is_split = |at: usize| {
@@ -558,7 +559,7 @@ impl File {
         for &line in &self.source.unsafe_lines {
             if !self.is_in(&UNSAFE_DOORS) && !self.is_in(&BENCH_UNSAFE_DOORS) {
                 found.push(format!(
-                    "{}:{line}: unsafe code, and this is no named door for it",
+                    "{}:{line}: unsafe code in a file that is not a named door for it",
                     self.name
                 ));
             }
@@ -575,13 +576,12 @@ impl File {
     }
 }
 
-/// `use std::io::{self}` names a module of its own; its uses are seen as `io::…` and are not
-/// hidden.
+/// `use std::io::{self}` imports a module; its uses are written as `io::…` and are visible.
 fn is_in_use_as_module(path: &str) -> bool {
     path.starts_with("std::") && path.matches("::").count() > 1
 }
 
-/// The comment lines right above the statement that `line` (from 1) belongs to.
+/// The comment lines directly above the statement of `line` (from 1).
 fn comment_above(lines: &[&str], line: usize) -> String {
     let above = lines[..line - 1].iter().rev();
     let is_comment = |text: &&&str| text.trim_start().starts_with("//");
@@ -628,7 +628,7 @@ fn assert_none(violations: Vec<String>) {
 }
 
 #[test]
-fn no_module_imports_what_it_must_not() {
+fn no_module_has_a_forbidden_import() {
     let files = files();
     assert_none(
         files.iter().flat_map(|file| RULES.iter().flat_map(|rule| file.breaks(rule))).collect(),
@@ -644,7 +644,7 @@ fn every_package_is_a_stack() {
     assert_none(violations.collect());
 }
 
-/// A package that is new cannot be forgotten here.
+/// A new package must be added to the table.
 #[test]
 fn every_member_of_the_workspace_is_in_the_table() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("the manifest is there");
@@ -663,7 +663,7 @@ fn every_member_of_the_workspace_is_in_the_table() {
     }
 }
 
-/// A stack keeps a pure room from impure rooms; a rule keeps it from a clock of std's.
+/// A stack forbids a pure room to import impure rooms; a rule forbids it std's clocks.
 #[test]
 fn every_pure_room_has_a_rule() {
     let files = files();
@@ -690,8 +690,43 @@ fn every_room_of_the_table_exists() {
     }
 }
 
+/// How ARCHITECTURE.md shows a stack: as the rows of a table, the highest layer first, or in one
+/// block, the ground first. Blanks do not count.
+fn shown(stack: &Stack<'_>) -> [String; 2] {
+    let rows = stack.layers.iter().rev().map(|layer| format!("| {} |", layer.join(", ")));
+    let layers: Vec<String> = stack.layers.iter().map(|layer| layer.join(" ")).collect();
+    [rows.collect::<Vec<_>>().join("\n"), layers.join(" < ")]
+}
+
+/// A layer that moves is seen here and in ARCHITECTURE.md. The functions that call out are examples
+/// and have no map.
 #[test]
-fn no_manifest_names_what_its_code_must_not() {
+fn architecture_shows_the_stacks_of_the_table() {
+    let page = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("the page is there");
+    let words = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    // The first cell of each row of a table.
+    let cells: Vec<String> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split_once(" |"))
+        .map(|(cell, _)| format!("| {cell} |"))
+        .collect();
+    let cells = cells.join("\n");
+    let mut behind = Vec::new();
+    for package in PACKAGES.iter().filter(|package| !package.folder.starts_with("examples/")) {
+        for stack in package.stacks {
+            let [rows, block] = shown(stack);
+            let place = format!("{}/{}", package.folder, stack.folder);
+            let place = place.trim_end_matches('/');
+            if !cells.contains(&rows) && !words.contains(&format!("{place} {block} ")) {
+                behind.push(format!("{place} {block}"));
+            }
+        }
+    }
+    assert!(behind.is_empty(), "ARCHITECTURE.md has not:\n{}", behind.join("\n"));
+}
+
+#[test]
+fn no_manifest_names_a_forbidden_dependency() {
     for (manifest, never) in MANIFESTS {
         let text = fs::read_to_string(root().join(manifest)).expect("the manifest is there");
         let named = text
@@ -708,7 +743,7 @@ fn only_the_main_files_of_the_host_tools_print() {
     assert_none(files().iter().flat_map(File::prints).collect());
 }
 
-/// One style of modules and imports: `name.rs` beside `name/`, and imports in one block.
+/// Modules are `name.rs` beside `name/`, and imports are in one block.
 #[test]
 fn modules_and_imports_have_one_style() {
     let files = files();
@@ -720,7 +755,7 @@ fn modules_and_imports_have_one_style() {
 }
 
 #[test]
-fn unsafe_has_named_doors_and_each_block_is_argued() {
+fn unsafe_has_named_doors_and_each_block_has_its_reasons() {
     assert_none(files().iter().flat_map(File::unargued_unsafe).collect());
 }
 
@@ -738,7 +773,7 @@ fn every_crate_denies_unsafe_code_outside_of_its_doors() {
     assert!(open.is_empty(), "no `#![forbid(unsafe_code)]` or `#![deny(unsafe_code)]` in {open:?}");
 }
 
-/// The checker can fail: each bad line is found where it stands, and nothing else is.
+/// Tests of the checker: it finds each bad line, and nothing else.
 mod checker {
     use super::*;
 
@@ -793,7 +828,7 @@ mod checker {
     }
 
     #[test]
-    fn finds_unsafe_that_is_elsewhere_or_not_argued() {
+    fn finds_unsafe_outside_of_doors_or_without_reasons() {
         assert_found(
             "src/app.rs",
             "// JUSTIFICATION: a\n// SAFETY: b\nfn f() { unsafe { g() } }",
@@ -824,7 +859,7 @@ mod checker {
     }
 
     #[test]
-    fn leaves_alone_what_is_allowed() {
+    fn accepts_permitted_code() {
         for (name, text) in [
             (
                 "src/wire/head.rs",
@@ -849,7 +884,7 @@ mod checker {
     }
 }
 
-/// build/src, build/emulator/src and build/scaffold/src as stacks, the ground first.
+/// build/src, build/emulator/src and build/scaffold/src as stacks, the lowest row first.
 mod build_layers {
     use outside::layers::{Layers, Stack};
 
@@ -867,7 +902,7 @@ mod build_layers {
             "rootfs",
             "scf",
         ],
-        &["words", "stage", "sandbox"],
+        &["words", "stage", "sandbox", "listeners"],
         &["extras", "ignore", "image", "recipe", "sbom"],
         &["layer", "layout", "provenance"],
         &["archive", "assemble", "contents", "context", "loadable", "unpack"],
@@ -888,7 +923,8 @@ mod build_layers {
         &["progress"],
         &["download", "upload"],
     ];
-    /// The pure middle of microimage; all but `check` and what works on disks, networks, processes.
+    /// The pure middle of microimage: all except `check` and code for disks, networks and
+    /// processes.
     const MICROIMAGE_PURE: &[&str] = &[
         "assemble",
         "contents",

@@ -1,4 +1,4 @@
-//! docs/CONTRACTS.md, "WebSocket", over a real socket: raw frames, and clients that are not ours.
+//! Tests of docs/CONTRACTS.md, "WebSocket", over a real socket, with raw frames.
 
 use outside::cgroup::MemoryGroup;
 use outside::peer::Peer;
@@ -96,6 +96,47 @@ impl Client {
     }
 }
 
+/// Fields of a handshake as clients and proxies write them, and what is none.
+#[test]
+fn a_handshake_is_read_in_every_spelling() {
+    let server = server();
+    let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let version = "Sec-WebSocket-Version: 13\r\n";
+    let usual = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+    let kept = "connection: keep-alive, Upgrade\r\nupgrade: WebSocket\r\n";
+    let several = "Connection: keep-alive\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\
+                   Upgrade: websocket\r\n";
+    let (own, other) = ("Origin: https://h\r\n", "Origin: https://other.example\r\n");
+    for (line, fields, status) in [
+        ("GET /echo HTTP/1.1", [usual, version, key], 101),
+        ("GET /echo HTTP/1.1", [kept, version, key], 101),
+        ("GET /echo HTTP/1.1", [several, version, key], 101),
+        ("GET /echo HTTP/1.1", [usual, &[version, own].concat(), key], 101),
+        ("GET /echo HTTP/1.1", [usual, &[version, other].concat(), key], 403),
+        ("GET /echo HTTP/1.1", [usual, &[version, own, other].concat(), key], 403),
+        ("GET /echo HTTP/1.1", [usual, &[version, "Origin:\r\n"].concat(), key], 403),
+        ("GET /echo HTTP/1.1", [usual, version, ""], 400),
+        ("GET /echo HTTP/1.1", [usual, version, "Sec-WebSocket-Key: c2hvcnQ=\r\n"], 400),
+        ("GET /echo HTTP/1.1", [usual, version, &key.repeat(2)], 400),
+        ("GET /echo HTTP/1.1", [usual, "", key], 426),
+        ("GET /echo HTTP/1.1", [usual, "Sec-WebSocket-Version: 13, 8\r\n", key], 426),
+        ("GET /echo HTTP/1.1", [usual, &version.repeat(2), key], 426),
+        ("GET /echo HTTP/1.1", ["Upgrade: websocket\r\n", version, key], 426),
+        ("GET /echo HTTP/1.1", ["Connection: upgrade\r\n", version, key], 426),
+        ("GET /echo HTTP/1.0", [usual, version, key], 426),
+        ("HEAD /echo HTTP/1.1", [usual, version, key], 405),
+        ("POST /echo HTTP/1.1", [usual, version, key], 405),
+    ] {
+        let fields = fields.concat();
+        let mut peer = Peer::to(server.address);
+        peer.send(format!("{line}\r\nHost: h:443\r\n{fields}\r\n"));
+        let mut bytes = [0; 12];
+        peer.stream.read_exact(&mut bytes).expect("a reply");
+        let expected = format!("HTTP/1.1 {status}");
+        assert_eq!(String::from_utf8_lossy(&bytes), expected, "{line}\n{fields}");
+    }
+}
+
 #[test]
 fn messages_come_back_whole() {
     let server = server();
@@ -107,7 +148,7 @@ fn messages_come_back_whole() {
         client.0.send(frame(BINARY, &content));
         assert_eq!(client.receive(), (BINARY, content));
     }
-    // In pieces, with a ping between two of them, cut within a character and byte by byte.
+    // In pieces, with a ping between two of them, split within a character, and byte by byte.
     let word = "w\u{f6}rter".as_bytes();
     let pieces = [
         frame(0x01, &word[..2]),
@@ -128,7 +169,7 @@ fn messages_come_back_whole() {
 }
 
 #[test]
-fn frames_that_come_with_the_handshake_are_read() {
+fn frames_that_arrive_with_the_handshake_are_read() {
     let server = server();
     let mut peer = Peer::to(server.address);
     let mut bytes = format!("GET /echo HTTP/1.1\r\n{HANDSHAKE}\r\n").into_bytes();
@@ -143,7 +184,7 @@ fn frames_that_come_with_the_handshake_are_read() {
 }
 
 #[test]
-fn what_is_no_websocket_ends_with_its_code() {
+fn invalid_frames_end_with_their_code() {
     let server = server();
     let unmasked = vec![TEXT, 2, b'h', b'i'];
     let mut reserved = frame(TEXT, b"hi");
@@ -163,10 +204,21 @@ fn what_is_no_websocket_ends_with_its_code() {
         ([frame(0x01, b"one"), frame(0x01, b"another")].concat(), 1002),
         (frame(CLOSE, b"x"), 1002),
         (frame(CLOSE, &999u16.to_be_bytes()), 1002),
+        (frame(CLOSE, &1004u16.to_be_bytes()), 1002),
+        (frame(CLOSE, &1005u16.to_be_bytes()), 1002),
+        (frame(CLOSE, &1006u16.to_be_bytes()), 1002),
+        (frame(CLOSE, &1015u16.to_be_bytes()), 1002),
+        (frame(CLOSE, &2999u16.to_be_bytes()), 1002),
+        (frame(CLOSE, &5000u16.to_be_bytes()), 1002),
+        (frame(CLOSE, b"\x03\xe8\xff"), 1007),
+        (frame(TEXT, b"\xed\xa0\x80"), 1007),
+        (frame(TEXT, b"\xe2\x82"), 1007),
+        (b"GET / HTTP/1.1\r\n\r\n".to_vec(), 1002),
+        (vec![TEXT, 0xfe, 0, 5, 0, 0, 0, 0], 1002),
         (frame(TEXT, b"\xff\xfe"), 1007),
         ([frame(0x01, b"\xc3"), frame(0x80, b"(")].concat(), 1007),
         (frame(TEXT, &vec![b'x'; 256 * 1024 + 1]), 1009),
-        // a length is enough
+        // the length alone is sufficient
         (vec![BINARY, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0], 1009),
         ([frame(0x02, &[0; 200_000]), frame(0x80, &[0; 100_000])].concat(), 1009),
         (frame(PING, b"").repeat(51), 1008),
@@ -189,7 +241,7 @@ fn what_is_no_websocket_ends_with_its_code() {
     client.assert_closes_with(1003);
 }
 
-/// The peer goes in the middle of a frame, wherever that is: nobody else notices.
+/// The peer disconnects in the middle of a frame, at any place: other peers are not affected.
 #[test]
 fn every_prefix_of_a_frame_is_survived() {
     let mut server = server();
@@ -211,7 +263,7 @@ fn every_prefix_of_a_frame_is_survived() {
     let mut client = Client::open(&server, "/echo");
     client.0.send(frame(TEXT, b"here"));
     assert_eq!(client.receive(), (TEXT, b"here".to_vec()));
-    eventually("each that broke off is one line", || {
+    eventually("each broken connection is one line", || {
         let lines = server.output();
         let ended = lines.iter().filter(|line| line.contains("the WebSocket ended with 1006"));
         ended.count() >= whole.len()
@@ -228,21 +280,26 @@ fn a_handlers_end_has_its_code_and_its_line() {
         assert_eq!((first, &content[..2]), (CLOSE, &u16::to_be_bytes(code)[..]));
         assert!(!String::from_utf8_lossy(&content).contains("secret"));
     }
-    eventually("the log has the causes", || {
-        let output = server.output().join("\n");
-        output.contains("a secret of the database") && output.contains("asked to")
-    });
+    for words in ["the handler failed: a secret of the database", "the handler panicked: asked to"]
+    {
+        let start = "ERROR firstbyte: GET /fails: the WebSocket ended with 1011: ";
+        eventually("a failure is one line, with its path and its cause", || {
+            let output = server.output();
+            let failures = output.iter().filter(|line| line.contains(words));
+            failures.clone().count() == 1 && failures.clone().all(|line| line.starts_with(start))
+        });
+    }
 }
 
 #[test]
-fn time_ends_the_silent_and_the_slow() {
+fn silent_and_slow_connections_end_by_time() {
     let server = server();
     let mut silent = Client::open(&server, "/short");
     silent.assert_closes_with(1000);
     let mut slow = Client::open(&server, "/echo");
     slow.0.send(&frame(TEXT, b"not all of it")[..5]);
     slow.assert_closes_with(1008);
-    // One that answers pings lives, one that does not is cut.
+    // A peer that answers pings is kept, one that does not is closed.
     let mut pinged = Client::open(&server, "/pings");
     for _ in 0..3 {
         assert_eq!(pinged.receive().0, PING);
@@ -253,7 +310,7 @@ fn time_ends_the_silent_and_the_slow() {
 }
 
 #[test]
-fn everybody_hears_everything() {
+fn every_message_reaches_all_guests() {
     let server = server();
     let mut guests: Vec<_> = (0..5).map(|_| Client::open(&server, "/chat")).collect();
     for guest in &mut guests {
@@ -264,7 +321,7 @@ fn everybody_hears_everything() {
         assert_eq!(guest.receive(), (TEXT, b"hello".to_vec()));
     }
     drop(guests.pop());
-    eventually("the one that left is missed", || {
+    eventually("the server notices the guest that left", || {
         server.output().iter().any(|line| line.contains("a guest has left with 1006"))
     });
     guests[1].0.send(frame(TEXT, b"again"));
@@ -274,7 +331,7 @@ fn everybody_hears_everything() {
 }
 
 #[test]
-fn a_stop_says_so_to_everybody() {
+fn a_stop_closes_every_connection_with_its_code() {
     let mut server = server();
     let mut clients: Vec<_> = (0..20).map(|_| Client::open(&server, "/echo")).collect();
     for client in &mut clients {
@@ -289,9 +346,10 @@ fn a_stop_says_so_to_everybody() {
     assert!(server.wait().success());
 }
 
-/// A silent one goes when another needs its place, and says why; one that talks stays.
+/// If another peer needs a slot, a silent connection is closed with a reason; an active one is
+/// kept.
 #[test]
-fn the_one_that_was_silent_longest_makes_room() {
+fn the_longest_silent_connection_is_closed_to_make_room() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_websocket"));
     command.env("CONNECTIONS", "4");
     let server = Server::start(command);
@@ -308,10 +366,10 @@ fn the_one_that_was_silent_longest_makes_room() {
     }
 }
 
-/// A thousand outboxes of 256 KiB each would be 256 MiB. Where memory is short, readers below their
-/// rate are cut, as those of any reply are.
+/// A thousand outboxes of 256 KiB each would be 256 MiB. If memory is short, readers below their
+/// rate are closed, like those of any reply.
 #[test]
-fn what_waits_for_a_thousand_that_read_nothing_stays_within_128_mib() {
+fn messages_for_a_thousand_peers_that_do_not_read_stay_within_128_mib() {
     let group = match MemoryGroup::new("firstbyte-outboxes", 128 * 1024 * 1024) {
         Ok(group) => group,
         Err(error) => return println!("skipped: no memory cgroup can be made here: {error}"),
@@ -340,12 +398,12 @@ fn what_waits_for_a_thousand_that_read_nothing_stays_within_128_mib() {
     drop(server);
 }
 
-/// KiB of the server's own memory that a silent connection may take: a coroutine's stack and what
-/// is known of it, and no buffer.
-const KIB_A_CONNECTION: u64 = 32; // 20.6 to 24.5 were seen
+/// Limit of the server's memory for a silent connection, in KiB: a coroutine's stack and its state,
+/// without buffers.
+const KIB_A_CONNECTION: u64 = 32; // 20.6 to 24.5 were measured
 
 #[test]
-fn a_thousand_silent_ones_hold_little_memory_and_no_thread() {
+fn a_thousand_silent_connections_take_little_memory_and_no_thread() {
     let server = server();
     let mut first = Client::open(&server, "/echo");
     first.0.send(frame(TEXT, &[b'x'; 200_000]));

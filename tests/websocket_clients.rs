@@ -1,5 +1,5 @@
-//! WebSocket with clients that are not ours: Python's websockets and wsproto, and a browser.
-//! `build/setup --websocket` installs them; a test without its client says that it was skipped.
+//! Tests of WebSockets with foreign clients: Python's websockets and wsproto, and a browser.
+//! `build/setup --websocket` installs them; a test without its client is skipped with a message.
 
 use outside::PATIENCE;
 use outside::server::Server;
@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// A Python that has the clients: `build/setup --websocket`'s, or one made here once.
+/// A Python that has the clients: the one of `build/setup --websocket`, or one made here once.
 fn python() -> Option<PathBuf> {
     let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
     let data = data.or_else(|| Some(std::env::home_dir()?.join(".local/share")))?;
@@ -71,7 +71,7 @@ fn pythons_clients_agree_with_the_server() {
     assert!(server.wait().success());
 }
 
-/// Two pages of examples/chat.rs, which the function itself has served.
+/// Two pages of examples/chat.rs, served by the function itself.
 #[test]
 fn two_pages_of_a_browser_talk_to_each_other() {
     let (Some(chromium), Some(python)) = (chromium(), python()) else { return };

@@ -1,6 +1,6 @@
-//! Valid and invalid messages in raw bytes, each with the statuses that must come back over a
-//! socket, and every prefix of valid requests. RFC 9112 and 9110; docs/CONTRACTS.md, section 2: a
-//! peer's mistake never causes a silent close.
+//! Tests of messages in raw bytes, valid and invalid, each with the expected statuses over a
+//! socket, and of every prefix of valid requests. RFC 9112 and 9110; docs/CONTRACTS.md, section 2:
+//! a peer's mistake never causes a silent close.
 
 use outside::framing::BODY_LIMIT_BYTES;
 use outside::peer::{Peer, get};
@@ -67,6 +67,13 @@ const FIELDS: &[Row<'_>] = &[
     ("GET / HTTP/1.1\r\nHost: ::1\r\n\r\n", &[400], CLOSED),
     ("GET / HTTP/1.1\r\nHost:\r\n\r\n", &[200], OPEN),
     ("GET / HTTP/1.1\r\nHost: [::1]:9000\r\n\r\n", &[200], OPEN),
+    ("GET / HTTP/1.1\r\nHost: [v1.fe:80]\r\n\r\n", &[200], OPEN),
+    ("GET / HTTP/1.1\r\nHost: []\r\n\r\n", &[400], CLOSED),
+    ("GET / HTTP/1.1\r\nHost: [::g]\r\n\r\n", &[400], CLOSED),
+    ("GET http://[::1]:80/x HTTP/1.1\r\nHost: h\r\n\r\n", &[200], OPEN),
+    ("GET http://:80/x HTTP/1.1\r\nHost: h\r\n\r\n", &[400], CLOSED),
+    ("GET http:///x HTTP/1.1\r\nHost: h\r\n\r\n", &[400], CLOSED),
+    ("GET http://u:p@h/x HTTP/1.1\r\nHost: h\r\n\r\n", &[400], CLOSED),
     ("GET / HTTP/1.1\r\nHost : h\r\n\r\n", &[400], CLOSED),
     ("GET / HTTP/1.1\r\nHost: h\r\nX : y\r\n\r\n", &[400], CLOSED),
     ("GET / HTTP/1.1\r\nHost: h\r\nX\t: y\r\n\r\n", &[400], CLOSED),
@@ -170,7 +177,7 @@ const CODINGS: &[Row<'_>] = &[
     ("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n", &[400], CLOSED),
 ];
 
-/// Each behind a head with `Transfer-Encoding: chunked`.
+/// Each follows a head with `Transfer-Encoding: chunked`.
 const CHUNKS: &[Row<'_>] = &[
     ("5\r\nhello\r\n0\r\n\r\n", &[200], OPEN),
     ("A\r\n0123456789\r\na\r\n0123456789\r\n0\r\n\r\n", &[200], OPEN),
@@ -199,8 +206,8 @@ const CHUNKS: &[Row<'_>] = &[
     ("0\n\n", &[400], CLOSED),
 ];
 
-/// Two servers that read these differently are how requests are smuggled: none gets as far as a
-/// second request.
+/// Requests can be smuggled if two servers read these differently: none may lead to a second
+/// request.
 const SMUGGLING: &[Row<'_>] = &[
     (
         "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 6\r\nTransfer-Encoding: \
@@ -313,13 +320,13 @@ fn chunks() {
 }
 
 #[test]
-fn what_could_smuggle_is_refused() {
+fn ambiguous_requests_are_refused() {
     hold(SMUGGLING, "");
 }
 
-/// The same mistakes behind a good request: its reply is not lost.
+/// The same mistakes after a good request: its reply is not lost.
 #[test]
-fn a_mistake_does_not_take_back_the_reply_before_it() {
+fn a_mistake_does_not_lose_the_reply_before_it() {
     let server = Server::echo();
     let bad = [REQUEST_LINES, LINE_ENDS, FIELDS, LENGTHS, CODINGS, SMUGGLING].concat();
     for (bytes, statuses, open) in bad.into_iter().filter(|(_, _, open)| !open) {
@@ -357,7 +364,7 @@ fn no_prefix_of_a_valid_request_is_answered_and_each_can_be_completed() {
         for cut in 1..request.len() {
             let mut peer = Peer::to(server.address);
             peer.send(&request[..cut]);
-            // The server has one worker: when this is answered, the prefix has been looked at.
+            // The server has one worker: when it has answered this, it has read the prefix.
             assert_eq!(clock.ask(get("/clock")).status, 200);
             assert!(
                 !peer.has_input(),
@@ -377,7 +384,7 @@ fn no_prefix_of_a_valid_request_is_answered_and_each_can_be_completed() {
 }
 
 #[test]
-fn every_prefix_that_ends_there_is_400_or_nothing() {
+fn every_prefix_whose_connection_ends_is_400_or_nothing() {
     let mut server = Server::echo().at_rest();
     for request in VALID {
         for cut in 1..request.len() {

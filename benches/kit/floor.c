@@ -1,9 +1,9 @@
-/* The floor: the smallest static program that binds, listens, accepts and answers. What a start
- * costs with this program is the kernel's and the bench's, not a function's. It does not know HTTP
- * or JSON: it reads until the head has ended and the body's bytes are there, and sends the reply
- * that the function would give to the event of benches/start. It listens on PORT, or on 9000, and
- * closes at end of file. Limits: 8 KiB a request, Content-Length spelt as the benches spell it
- * (RFC 9112, sections 2 and 6). */
+/* Floor program: the smallest static program that binds, listens, accepts and answers. The time of
+ * its start is due to the kernel and the bench, not to a function. It does not parse HTTP or JSON:
+ * it reads to the end of the head and of the body, and sends the reply that the function would give
+ * to the event of benches/start. It listens on PORT, or on 9000, and closes at end of file. Limits:
+ * 8 KiB per request, and Content-Length in the spelling of the benches (RFC 9112, sections 2 and
+ * 6). */
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,7 @@ static const char REPLY[] = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r
                             "{\"message\":\"oneminute fired at 2019-08-17T05:26:00Z\"}";
 static char buffer[8192 + 1];
 
-/* Reads one request; 0 when the peer has closed, or sent more than we hold. */
+/* Reads one request; returns 0 if the peer has closed, or has sent more than the buffer's size. */
 static int request(int peer) {
     size_t held = 0;
     for (;;) {

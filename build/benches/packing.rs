@@ -1,5 +1,5 @@
-//! Bench: the time from a built program to an image, beside Docker Engine and beside umoci with
-//! skopeo, in turns and in random order. It measures this crate's program from outside and draws
+//! Bench: the time from a built program to an image, compared with Docker Engine and with umoci and
+//! skopeo, interleaved in random order. It measures this crate's program from outside and draws
 //! nothing. Lower is better; absolute times depend on the machine, so the promise is about the
 //! ratio.
 //!
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// One way to make the image: its name, and the commands that do it, run in the context's folder.
+/// A way to make the image: its name, and its commands, which run in the context's folder.
 struct Variant {
     name: &'static str,
     commands: Vec<Vec<String>>,
@@ -22,7 +22,7 @@ struct Variant {
 }
 
 fn main() {
-    // Cargo passes `--bench` along.
+    // Cargo passes `--bench` to the program.
     let arguments: Vec<_> = env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("below the workspace");
     let elf =
@@ -71,7 +71,7 @@ fn main() {
     }
 }
 
-/// A context as `just image` leaves it.
+/// Makes a context as `just image` does.
 fn stage(elf: &Path, workspace: &Path, context: &Path) {
     let root = context.join("target/image/root");
     fs::create_dir_all(&root).expect("a folder");
@@ -120,7 +120,7 @@ fn variants() -> Vec<Variant> {
     ]
 }
 
-/// Runs a variant once; `None` when a command is not there or fails.
+/// Runs a variant once; `None` if a command is missing or fails.
 fn run(variant: &Variant, context: &Path) -> Option<Duration> {
     let started = Instant::now();
     for command in &variant.commands {
@@ -137,8 +137,8 @@ fn run(variant: &Variant, context: &Path) -> Option<Duration> {
     Some(started.elapsed())
 }
 
-/// Peak resident memory of one `microimage build`. The kernel keeps the largest of all children so
-/// far, so this comes before any other.
+/// Peak resident memory of one `microimage build`. The kernel reports the maximum over all children
+/// so far, so this must run before any other child.
 fn peak(context: &Path) -> String {
     let run = Command::new(env!("CARGO_BIN_EXE_microimage"))
         .args(["build", "-o", "out-peak"])

@@ -1,7 +1,7 @@
-//! docker-archive: the tar that `docker save` writes and `docker load` reads. The ones written here
-//! are an OCI image layout as well, in the same tar, so that one file serves Docker Engine,
-//! containerd and skopeo. Layers are never unpacked. The format has no specification; this follows
-//! moby's image/tarexport and the description in the Docker image specification v1.2.
+//! docker-archive: the tar that `docker save` writes and `docker load` reads. An archive written
+//! here is also an OCI image layout, so one file works with Docker Engine, containerd and skopeo.
+//! Layers are never unpacked. The format has no specification; this follows moby's image/tarexport
+//! and the description in the Docker image specification v1.2.
 
 use crate::digest::{Digest, HashingReader};
 use crate::entry::{EntryError, Extensions, LayerLimits, MAX_NAME_BYTES};
@@ -30,9 +30,9 @@ pub enum ArchiveError {
     /// The file cannot be read or written, or is not a tar.
     #[error("`{path}` cannot be {what}: {source}")]
     File {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// What was tried.
+        /// The step that failed.
         what: &'static str,
         /// The underlying I/O error.
         source: io::Error,
@@ -40,15 +40,15 @@ pub enum ArchiveError {
     /// The tar is not an image archive.
     #[error("`{path}` is not an image archive: {why}")]
     Malformed {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
         /// What is missing or wrong.
         why: String,
     },
-    /// The image inside is refused.
+    /// The image in the archive is refused.
     #[error(transparent)]
     Image(#[from] ImageError),
-    /// The OCI layout inside is refused.
+    /// The OCI layout in the archive is refused.
     #[error(transparent)]
     Layout(#[from] LayoutError),
 }
@@ -82,13 +82,13 @@ impl Saved {
     }
 }
 
-/// Whether a user's `name` means `tag`: a name without a tag means `latest`.
+/// Whether `name`, as a user writes it, means `tag`: a name without a tag means `latest`.
 fn is_called(tag: &str, name: &str) -> bool {
     let name = reference::familiar(name);
     tag == name || tag.strip_suffix(":latest") == Some(name)
 }
 
-/// The image of an archive that `select` names; without `select` its only one.
+/// The image of an archive that `select` names; without `select`, the only one.
 fn choose<'a>(saved: &'a [Saved], select: Option<&str>) -> Result<&'a Saved, String> {
     let fitting: Vec<_> = saved.iter().filter(|s| select.is_none_or(|name| s.fits(name))).collect();
     let names: Vec<_> = saved
@@ -143,8 +143,8 @@ pub fn write(image: &Image, dest: &Path) -> Result<(), ArchiveError> {
 /// in the form of `docker save`.
 ///
 /// # Errors
-/// [`ArchiveError`] if the tar is broken, contains no image, or contains several of which `select`
-/// names none.
+/// [`ArchiveError`] if the tar is malformed, contains no image, or contains several and `select`
+/// names none of them.
 pub fn read(path: &Path, select: Option<&str>, architecture: &str) -> Result<Image, ArchiveError> {
     let store = TarStore::open(path).map_err(|source| ArchiveError::File {
         path: path.to_owned(),
@@ -178,8 +178,8 @@ fn append(
 }
 
 /// Reads an image in the form that `docker save` writes before version 25: configuration and layers
-/// by file name, without an OCI manifest. The manifest made for it is Docker's, so no registry
-/// knows its digest.
+/// by file name, without an OCI manifest. The manifest made here is a Docker manifest, whose digest
+/// no registry knows.
 fn read_saved(store: &TarStore, select: Option<&str>) -> Result<Image, ArchiveError> {
     let malformed = |why: String| ArchiveError::Malformed { path: store.path.clone(), why };
     let read = |source| ArchiveError::File { path: store.path.clone(), what: "read", source };
@@ -190,7 +190,7 @@ fn read_saved(store: &TarStore, select: Option<&str>) -> Result<Image, ArchiveEr
             .ok_or_else(|| malformed(format!("it has no `{}`", shorten(name))))?;
         if size_bytes > MAX_JSON_BYTES {
             return Err(malformed(format!(
-                "`{}` has {size_bytes} bytes, at most {MAX_JSON_BYTES} are read",
+                "`{}` has {size_bytes} bytes, more than the limit of {MAX_JSON_BYTES}",
                 shorten(name)
             )));
         }
@@ -203,7 +203,7 @@ fn read_saved(store: &TarStore, select: Option<&str>) -> Result<Image, ArchiveEr
     let saved = choose(&saved, select).map_err(malformed)?;
     if saved.layers.len() > MAX_LAYERS {
         return Err(ImageError::Limit(format!(
-            "{} layers, at most {MAX_LAYERS} are read",
+            "{} layers, more than the limit of {MAX_LAYERS}",
             saved.layers.len()
         ))
         .into());
@@ -270,7 +270,7 @@ pub struct TarStore {
 enum Member {
     /// Offset and size of the content, in bytes.
     File(u64, u64),
-    /// Another member (`docker save` links equal layers).
+    /// A link to another member (`docker save` links equal layers).
     Link(String),
 }
 
@@ -278,7 +278,7 @@ impl TarStore {
     /// Reads the tar's headers.
     ///
     /// # Errors
-    /// The underlying I/O error, or that the file is not a tar.
+    /// The underlying I/O error, or an error for a file that is not a tar.
     pub fn open(path: &Path) -> io::Result<TarStore> {
         let mut file = decompressed(File::open(path)?)?;
         let length = file.seek(SeekFrom::End(0))?;
@@ -287,12 +287,12 @@ impl TarStore {
         let mut files = HashMap::new();
         let mut archive = tar::Archive::new(&file);
         let mut extensions = Extensions::default();
-        // Raw: the data before a file, for example its long name, is bounded before it is read into
-        // memory.
+        // Raw entries: extension data before a file, such as its long name, is checked against a
+        // limit before it is read into memory.
         for entry in archive.entries_with_seek()?.raw(true) {
             let is_first = files.is_empty();
             let mut entry = entry.map_err(|error| match error.kind() {
-                // The library's message about bytes that are not a header is of no use to a user.
+                // The tar library's message about bytes that are not a header does not help a user.
                 io::ErrorKind::Other | io::ErrorKind::InvalidData if is_first => {
                     broken("it is not a tar")
                 }
@@ -315,17 +315,15 @@ impl TarStore {
                 .link
                 .unwrap_or_else(|| entry.link_name_bytes().unwrap_or_default().into_owned());
             if name.len() > MAX_NAME_BYTES || target.len() > MAX_NAME_BYTES {
-                return Err(broken("it contains a name of more than 4096 bytes"));
+                return Err(broken("it contains a name longer than 4096 bytes"));
             }
             let Ok(name) = String::from_utf8(name) else { continue };
-            // A key, never a path on disk.
+            // The name is a key, and never a path on disk.
             let name = normalize("", &name);
             if kind.is_file() {
                 let size_bytes = stated;
                 if said.size_bytes.is_some_and(|said| said != size_bytes) {
-                    return Err(broken(
-                        "it contains a file with two sizes that contradict each other",
-                    ));
+                    return Err(broken("it contains a file with two different sizes"));
                 }
                 let end = entry.raw_file_position().checked_add(size_bytes);
                 if end.is_none_or(|end| end > length) {
@@ -368,12 +366,12 @@ impl Store for TarStore {
                 }
             }
         }
-        Err(io::Error::new(io::ErrorKind::InvalidData, "links in the archive lead in a circle"))
+        Err(io::Error::new(io::ErrorKind::InvalidData, "links in the archive form a circle"))
     }
 }
 
-/// The archive as an uncompressed tar: `docker save | gzip` is decompressed into a temporary file
-/// without a name, because a tar is read more than once.
+/// The archive as an uncompressed tar. The output of `docker save | gzip` is decompressed into an
+/// unnamed temporary file, because a tar is read more than once.
 fn decompressed(mut file: File) -> io::Result<File> {
     let mut magic = [0; 6];
     let filled = file.read_at(&mut magic, 0)?;
@@ -396,7 +394,7 @@ fn decompressed(mut file: File) -> io::Result<File> {
             io::Error::new(error.kind(), format!("it cannot be decompressed: {error}"))
         })?;
     if copied == limit {
-        let why = format!("it has more than {limit} bytes once decompressed");
+        let why = format!("it is larger than {limit} bytes after decompression");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
     }
     Ok(tar)

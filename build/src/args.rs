@@ -68,7 +68,7 @@ pub struct ImageArguments {
     /// Which binary of the package
     #[arg(long, value_name = "NAME")]
     pub bin: Option<String>,
-    /// Push a document about the image beside it, as an OCI referrer; the tag stays the image's
+    /// Push a document about the image beside it, as an OCI referrer; the tag does not change
     #[arg(long, value_enum, value_name = "DOCUMENT", requires = "push")]
     pub attach: Vec<Document>,
     #[command(flatten)]

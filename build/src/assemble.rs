@@ -1,4 +1,4 @@
-//! Assembly: makes an image of recipe and context: file tree, check that the program is static, one
+//! Assembly of an image from recipe and context: file tree, check that the program is static, one
 //! layer, configuration, manifest. Pure: the same input gives the same digest. OCI image-spec 1.1,
 //! config.md and manifest.md; Docker's image manifest version 2, schema 2.
 
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 /// Properties of an image that the recipe does not state.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// What the program must be built for.
+    /// Architecture that the program must be built for.
     pub architecture: Architecture,
     /// OCI or Docker.
     pub format: Format,
@@ -46,7 +46,7 @@ impl Default for Options {
     }
 }
 
-/// An image, with facts that are known only while it is built.
+/// An image, and facts that are known only during its assembly.
 #[derive(Clone, Debug)]
 pub struct Assembled {
     /// The image; its layer is in memory.
@@ -64,9 +64,9 @@ pub enum AssembleError {
     #[error(transparent)]
     Recipe(#[from] RecipeError),
     /// The recipe has no entrypoint.
-    #[error("the recipe starts nothing; add `ENTRYPOINT [\"/app\"]`")]
+    #[error("the recipe has no entrypoint; add `ENTRYPOINT [\"/app\"]`")]
     NoEntrypoint,
-    /// The program is not in the image, or a file that was asked for does not fit.
+    /// The program is not in the image, or a requested file conflicts with the tree.
     #[error(transparent)]
     Rootfs(#[from] RootfsError),
     /// The program is not static, or not for this architecture.
@@ -80,7 +80,7 @@ pub enum AssembleError {
     /// The layer cannot be packed.
     #[error(transparent)]
     Layer(#[from] LayerError),
-    /// The assembled image cannot be parsed again: a bug here.
+    /// The assembled image cannot be parsed: a bug in this crate.
     #[error(transparent)]
     Image(#[from] ImageError),
 }
@@ -94,7 +94,7 @@ pub fn assemble(
     context: &dyn BuildContext,
     options: &Options,
 ) -> Result<Assembled, AssembleError> {
-    layer::layer_media_type(options.format, options.compression)?; // before any work
+    layer::layer_media_type(options.format, options.compression)?; // an early check
     let mut rootfs = recipe.rootfs(context, &options.extra)?;
     for (path, node) in &options.extra {
         rootfs.insert(path, node.clone())?;
@@ -176,7 +176,7 @@ fn rfc3339(seconds: u64) -> String {
     let leap = |year: u64| {
         year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
     };
-    let mut year = 1970 + days / 146_097 * 400; // whole cycles of 400 years at once
+    let mut year = 1970 + days / 146_097 * 400; // cycles of 400 years
     days %= 146_097;
     while days >= 365 + u64::from(leap(year)) {
         days -= 365 + u64::from(leap(year));

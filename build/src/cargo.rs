@@ -65,7 +65,7 @@ pub struct Built {
     pub notices: Vec<String>,
 }
 
-/// Why a program could not be found or built.
+/// Why a program was not found or built.
 #[derive(Debug, thiserror::Error)]
 pub enum CargoError {
     /// Cargo could not be started.
@@ -79,7 +79,7 @@ pub enum CargoError {
     /// `cargo metadata` failed.
     #[error("the workspace cannot be read: {0}; run this inside a cargo workspace")]
     Metadata(String),
-    /// No such function.
+    /// No package or example has the requested name.
     #[error("no package or example `{name}` in this workspace; there are: {known}")]
     Unknown {
         /// The requested name.
@@ -87,7 +87,7 @@ pub enum CargoError {
         /// The known names.
         known: String,
     },
-    /// No binary of this name, or several.
+    /// No binary has the requested name, or several have it.
     #[error("no single binary `{bin}` in {place}; there are: {known}")]
     Binary {
         /// The requested name.
@@ -111,7 +111,7 @@ pub enum CargoError {
     /// The build failed; cargo has printed the reason.
     #[error("`cargo build` failed; its messages are above{hint}")]
     Build {
-        /// What is probably missing.
+        /// The component that is probably missing.
         hint: String,
     },
     /// A component or target that the build needs is not installed.
@@ -285,7 +285,7 @@ impl Cargo {
     /// Prepares the function order of the workspace's packages
     /// (`package.metadata.microimage.order`, a file beside their Cargo.toml), the program's own
     /// packages first. One order serves all programs of a workspace: with another one the flags
-    /// would differ, and cargo would compile everything anew.
+    /// would differ, and cargo would compile everything again.
     fn order(
         &self,
         function: &Function,
@@ -312,7 +312,7 @@ impl Cargo {
         if text.is_empty() {
             return Ok(());
         }
-        // Named by its content: cargo links again if the order has changed, and only then.
+        // Named by its content: cargo links again if, and only if, the order has changed.
         let name = format!("order-{}.txt", &Digest::of(text.as_bytes()).hex()[..16]);
         let path =
             function.metadata.target_directory.join("microimage").join(name).into_std_path_buf();
@@ -330,8 +330,7 @@ impl Cargo {
 
     /// Flags that replace machine-dependent paths in the program (panic locations).
     fn remapping(&self, function: &Function, rustc: &Rustc) -> Vec<String> {
-        // If two prefixes match, rustc takes the last: a package's folder may contain the
-        // workspace.
+        // If two prefixes match, rustc uses the last: a package's folder may contain the workspace.
         let mut pairs = outside(function);
         pairs.extend([
             (self.home.join("git/checkouts"), "/cargo/git".to_owned()),
@@ -341,7 +340,8 @@ impl Cargo {
             // at their virtual path.
             (rustc.sysroot.join("lib/rustlib/src/rust"), format!("/rustc/{}", rustc.commit)),
         ]);
-        // A registry's folder is named after its host: a mirror must not show in the program.
+        // A registry's folder is named after its host; the program must not contain a mirror's
+        // name.
         let registries =
             fs::read_dir(self.home.join("registry/src")).into_iter().flatten().flatten();
         let mut registries: Vec<_> = registries.map(|entry| entry.path()).collect();
@@ -365,7 +365,7 @@ fn outside(function: &Function) -> Vec<(PathBuf, String)> {
             (!folder.starts_with(function.workspace_root())).then(|| (folder.to_owned(), name))
         })
         .collect();
-    pairs.sort(); // of two nested folders the inner one comes later, and wins
+    pairs.sort(); // of two nested folders the inner one comes later and takes precedence
     pairs
 }
 

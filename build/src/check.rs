@@ -1,6 +1,6 @@
-//! Check: whether a platform would accept an image. The platform's documented rules become a table
-//! of rule, verdict, evidence, remedy and source. It reads the image's bytes; [`run`] also starts
-//! it. It calls no platform.
+//! Check of an image against a platform's documented rules: a table of rule, verdict, evidence,
+//! remedy and source. It reads the image's bytes; [`run`] also starts the image. It calls no
+//! platform.
 
 mod files;
 mod finding;
@@ -11,7 +11,7 @@ pub mod run;
 mod secrets;
 
 pub use self::finding::{Finding, RuleVerdict};
-pub use self::provider::{PortSaid, Provider};
+pub use self::provider::{PortSource, Provider};
 
 use self::finding::Subject;
 use crate::contents::{Contents, ContentsError};
@@ -25,7 +25,7 @@ use std::fmt::Write;
 pub struct Report {
     /// The platform whose rules were checked.
     pub platform: &'static str,
-    /// What was checked: a name, or the manifest's digest.
+    /// The image's name, or its manifest's digest.
     pub image: String,
     /// Whether no rule failed.
     pub passed: bool,
@@ -37,7 +37,7 @@ pub struct Report {
 /// is the name under which the image was given.
 ///
 /// # Errors
-/// [`ContentsError`] if its program cannot be read.
+/// [`ContentsError`] if the image's program cannot be read.
 pub fn check(
     image: &Image,
     contents: &Contents,

@@ -1,5 +1,5 @@
-//! Commands of microimage. A command returns the text to print; it prints nothing and reads no
-//! environment except [`ProcessEnvironment`].
+//! Commands of microimage. A command returns the text to print. It prints nothing, and reads the
+//! environment only through [`ProcessEnvironment`].
 
 use crate::args::{
     Arguments, BuildArguments, CheckArguments, DeliverArguments, DiffArguments, Document,
@@ -33,29 +33,29 @@ use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What the environment says, read once by `main`.
+/// The process's environment, read once by `main`.
 pub struct ProcessEnvironment {
     /// The current directory.
     pub here: PathBuf,
-    /// Cargo and its home.
+    /// Cargo and its home directory.
     pub cargo: Cargo,
-    /// SOURCE_DATE_EPOCH as it stands.
+    /// SOURCE_DATE_EPOCH, unparsed.
     pub source_date_epoch: Option<String>,
-    /// Credentials, trusted certificates, and the report of progress.
+    /// Credentials, trusted certificates, and the progress report.
     pub access: Access,
 }
 
-/// What a command has to say.
+/// Output of a command.
 pub struct CommandOutput {
-    /// For standard output.
+    /// Text for standard output.
     pub text: String,
-    /// Whether what was asked holds: `false` for images that differ or a check that fails.
+    /// Whether the result is positive: `false` for images that differ and for a failed check.
     pub holds: bool,
 }
 
 type Done = Result<CommandOutput, Box<dyn Error>>;
 
-fn said(text: String) -> Done {
+fn success(text: String) -> Done {
     Ok(CommandOutput { text, holds: true })
 }
 
@@ -72,14 +72,14 @@ pub fn image(arguments: &ImageArguments, around: &ProcessEnvironment) -> Done {
         arguments.bin.as_deref(),
         pack.arch,
     )?;
-    // a mistake in it is reported before anything is compiled
+    // a mistake in the recipe is reported before the compilation
     let recipe = recipe_of(function.workspace_root())?;
     let built = around.cargo.build(&function, pack.arch, arguments.profile.into())?;
     let root = function.workspace_root();
     let folder = root.join("target/image");
     let staged = cargo::stage(&built.executable, &folder)?;
     if arguments.stage_only {
-        return said(format!("staged    {}\n", staged.display()));
+        return success(format!("staged    {}\n", staged.display()));
     }
     options.annotations = annotations(&function.package, options.annotations);
     let program = Digest::of(&fs::read(&staged)?);
@@ -120,7 +120,7 @@ pub fn image(arguments: &ImageArguments, around: &ProcessEnvironment) -> Done {
     deliver(&arguments.deliver, delivery, &assembled.image, text, around)
 }
 
-/// The statement on how a function's image was built.
+/// The provenance statement of a function's image.
 fn provenance_of(
     function: &Function,
     arguments: &ImageArguments,
@@ -150,15 +150,15 @@ fn provenance_of(
     ))
 }
 
-/// Where an image goes.
+/// Destinations of an image.
 struct Delivery<'a> {
     targets: Vec<Reference>,
     attachments: Vec<Attachment>,
-    /// What was built.
+    /// Folder with the outputs of the build.
     folder: &'a Path,
 }
 
-/// Pushes and loads what was built, as the flags say. `text` tells what was written.
+/// Pushes and loads the built image according to the flags. `text` describes the written files.
 fn deliver(
     arguments: &DeliverArguments,
     delivery: Delivery<'_>,
@@ -184,10 +184,10 @@ fn deliver(
     if short.is_empty() {
         short = format!("{}\n", image.manifest_digest());
     }
-    said(if arguments.quiet { short } else { text })
+    success(if arguments.quiet { short } else { text })
 }
 
-/// What `--push` names.
+/// The references of `--push`.
 fn push_targets(names: &[String]) -> Result<Vec<Reference>, RegistryError> {
     let targets = names.iter().map(|text| registry::parse_reference(text));
     targets
@@ -201,8 +201,8 @@ fn push_targets(names: &[String]) -> Result<Vec<Reference>, RegistryError> {
         .collect()
 }
 
-/// A connection for each reference, in turn. What another name of the same registry has just got is
-/// there to be taken from it.
+/// One connection per reference, in turn. A later one may mount blobs that an earlier one has
+/// pushed to the same registry.
 fn connections<'a>(
     references: &'a [Reference],
     access: &'a Access,
@@ -217,8 +217,9 @@ fn connections<'a>(
     })
 }
 
-/// What the package's Cargo.toml says, under OCI's names; what was given on the command line wins.
-/// No revision and no time: the same source gives the same image, in a checkout or out of it.
+/// The annotations: from the package's Cargo.toml, under OCI's names; those of the command line
+/// take precedence. There is no revision and no time, so the same source gives the same image with
+/// and without a checkout.
 fn annotations(
     package: &cargo_metadata::Package,
     given: BTreeMap<String, String>,
@@ -240,7 +241,7 @@ fn annotations(
     all
 }
 
-/// `microimage build`: a recipe and a folder with its files.
+/// `microimage build`: packs a recipe and a folder with its files.
 pub fn build(arguments: &BuildArguments, around: &ProcessEnvironment) -> Done {
     let latest = ["image:latest".to_owned()];
     let given = if arguments.pack.tag.is_empty() { &latest[..] } else { &arguments.pack.tag[..] };
@@ -259,7 +260,7 @@ pub fn build(arguments: &BuildArguments, around: &ProcessEnvironment) -> Done {
 pub fn inspect(arguments: &InspectArguments, around: &ProcessEnvironment) -> Done {
     let (image, contents) = read(&arguments.image, arguments.arch, &arguments.registry, around)?;
     let view = View::of(&image, &contents);
-    said(if arguments.json { serde_json::to_string_pretty(&view)? + "\n" } else { view.text() })
+    success(if arguments.json { serde_json::to_string_pretty(&view)? + "\n" } else { view.text() })
 }
 
 /// `microimage diff`.
@@ -295,7 +296,7 @@ pub fn check(arguments: &CheckArguments, around: &ProcessEnvironment) -> Done {
             arguments.memory,
             network,
         );
-        // What was found before the trial is reported in any case.
+        // Findings from before the trial are reported in any case.
         report = report
             .with(tried.unwrap_or_else(|error| vec![check::run::not_tried(provider, &error)]));
     }
@@ -325,7 +326,7 @@ pub fn push(arguments: &PushArguments, around: &ProcessEnvironment) -> Done {
         };
         text += &format!("{pinned}\n");
     }
-    said(text)
+    success(text)
 }
 
 /// `microimage pull`.
@@ -335,7 +336,7 @@ pub fn pull(arguments: &PullArguments, around: &ProcessEnvironment) -> Done {
     let image = Registry::open(reference, &access, RegistryPurpose::ByTarget)
         .pull(&arguments.arch.to_string())?;
     layout::write(&image, &arguments.output)?;
-    said(format!("{}\n", image.manifest_digest()))
+    success(format!("{}\n", image.manifest_digest()))
 }
 
 /// `microimage unpack`.
@@ -353,17 +354,17 @@ pub fn unpack(arguments: &UnpackArguments, around: &ProcessEnvironment) -> Done 
     for line in unpack::left_out(&done) {
         text += &format!("{line}\n");
     }
-    said(text)
+    success(text)
 }
 
 /// `microimage completions`.
 pub fn completions(arguments: &CompletionsArguments) -> Done {
-    said(manual::completions(Arguments::command(), arguments.shell))
+    success(manual::completions(Arguments::command(), arguments.shell))
 }
 
 /// `microimage man`.
 pub fn man(arguments: &ManArguments) -> Done {
-    said(manual::man(Arguments::command(), arguments)?)
+    success(manual::man(Arguments::command(), arguments)?)
 }
 
 impl ProcessEnvironment {
@@ -376,7 +377,7 @@ impl ProcessEnvironment {
         source::load_through(place, &architecture.to_string(), &self.access(arguments, false))
     }
 
-    /// How registries are reached, with what the command line adds.
+    /// Access to registries, with the settings of the command line.
     fn access(&self, arguments: &RegistryArguments, quiet: bool) -> Access {
         let mut access = self.access.clone();
         access.trust.ca.extend(arguments.ca.iter().cloned());
@@ -426,8 +427,8 @@ fn tagged(name: &str) -> Result<String, String> {
     })
 }
 
-/// The recipe of a workspace; one that has none gets this project's own, which ships the program as
-/// /app.
+/// The recipe of a workspace. A workspace without one gets this project's recipe, which ships the
+/// program as /app.
 fn recipe_of(workspace: &Path) -> Result<Recipe, Box<dyn Error>> {
     let path = workspace.join("scratch.Dockerfile");
     if path.exists() {
@@ -461,7 +462,7 @@ fn options(pack: &PackArguments, around: &ProcessEnvironment) -> Result<Options,
     })
 }
 
-/// The files that flags ask for.
+/// The files that flags request.
 fn extra(pack: &PackArguments) -> Result<Vec<(String, Node)>, Box<dyn Error>> {
     let mut extra = Vec::new();
     if pack.tmp {

@@ -12,7 +12,7 @@ use std::ffi::OsString;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
-/// The most links that are followed on the way to one folder: what Linux follows
+/// Largest number of links that are followed on the way to one folder: Linux's limit
 /// (path_resolution(7)).
 const MAX_LINKS: usize = 40;
 
@@ -21,16 +21,15 @@ const MAX_LINKS: usize = 40;
 pub struct Contents {
     /// By path without leading slash; the root itself is not listed.
     pub files: BTreeMap<PathBuf, Found>,
-    /// What each layer held, lowest first.
+    /// Content of each layer, lowest first.
     pub layers: Vec<LayerContents>,
-    /// Devices, by path as in [`Contents::files`]: what each is, and that it is not
-    /// unpacked.
+    /// Devices, by path as in [`Contents::files`], with their kind. They are not unpacked.
     pub left_out: BTreeMap<PathBuf, &'static str>,
-    /// Where the bytes of each file are.
+    /// The layer and the entry with the bytes of each file.
     origins: BTreeMap<PathBuf, Origin>,
 }
 
-/// Which entry of which layer holds a file's bytes, each counted from 0.
+/// Indexes of the layer and of its entry with a file's bytes, each counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Origin {
     layer: usize,
@@ -40,7 +39,7 @@ struct Origin {
 /// One file, folder or link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// What it is.
+    /// The kind of entry.
     pub what: What,
     /// Permission bits.
     pub mode: u32,
@@ -48,11 +47,11 @@ pub struct Found {
     pub uid: u64,
     /// Group.
     pub gid: u64,
-    /// What executing it grants, if anything (capabilities(7)).
+    /// Capabilities that executing it grants (capabilities(7)).
     pub capability: Option<Capability>,
 }
 
-/// What a path is.
+/// Kind of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
     /// A folder.
@@ -63,33 +62,33 @@ pub enum What {
         size_bytes: u64,
         /// Digest of the content.
         digest: Digest,
-        /// Whether it begins as an ELF file does.
+        /// Whether it begins like an ELF file.
         elf: bool,
     },
     /// A symbolic link.
     Symlink {
-        /// As written.
+        /// The target as written.
         target: PathBuf,
     },
     /// A FIFO (fifo(7)).
     Fifo,
 }
 
-/// What one layer held.
+/// Content of one layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LayerContents {
-    /// Entries of its tar.
+    /// Number of entries of its tar.
     pub entries: u64,
     /// Size of its tar, in bytes.
     pub uncompressed_bytes: u64,
-    /// DiffID as found, which may differ from the promised one.
+    /// DiffID of the tar, which may differ from the configuration's.
     pub diff_id: DiffId,
 }
 
 /// Why an image's files could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ContentsError {
-    /// An entry or the layer's stream is broken or hostile.
+    /// An entry or the layer's stream is malformed or hostile.
     #[error("layer `{layer}`: {source}")]
     Layer {
         /// Digest of the compressed layer.
@@ -98,17 +97,17 @@ pub enum ContentsError {
         source: EntryError,
     },
     /// A media type that is not a layer's.
-    #[error("layer `{layer}` has the media type `{media_type}`, which this program does not read")]
+    #[error("layer `{layer}` has the media type `{media_type}`, which is not supported")]
     MediaType {
         /// Digest of the compressed layer.
         layer: Digest,
-        /// As the manifest says.
+        /// The media type in the manifest.
         media_type: String,
     },
 }
 
-/// Reads every layer of `image`, verifying each blob's digest. What [`unpack`](crate::unpack)
-/// refuses is refused here too.
+/// Reads every layer of `image` and verifies each blob's digest. It refuses everything that
+/// [`unpack`](crate::unpack) refuses.
 ///
 /// # Errors
 /// [`ContentsError`] with the layer and the entry.
@@ -156,16 +155,16 @@ pub fn read(image: &Image, limits: &LayerLimits) -> Result<Contents, ContentsErr
 }
 
 impl Contents {
-    /// Which entry of which layer each file is, each counted from 0.
+    /// Indexes of the layer and the entry of each file, each counted from 0.
     pub(crate) fn origins(&self) -> impl Iterator<Item = (usize, u64)> {
         self.origins.values().map(|origin| (origin.layer, origin.entry))
     }
 
-    /// The bytes of the regular file `path` (clean, without leading slash) of `image`, whose files
-    /// these are; at most `limit_bytes` are read. `None` when there is no such file.
+    /// The bytes of the regular file `path` (normalised, without leading slash) of `image`, whose
+    /// contents these are; at most `limit_bytes` are read. `None` if there is no such file.
     ///
     /// # Errors
-    /// [`ContentsError`], a larger file among them.
+    /// [`ContentsError`], also for a larger file.
     pub fn read_file(
         &self,
         image: &Image,
@@ -190,7 +189,7 @@ impl Contents {
                     if size_bytes > limit_bytes {
                         let shown = shown(path);
                         return Err(EntryError::Limit(format!(
-                            "`/{shown}` has {size_bytes} bytes, at most {limit_bytes} are read"
+                            "`/{shown}` has {size_bytes} bytes, over the limit of {limit_bytes}"
                         )));
                     }
                     let mut content = Vec::new();
@@ -206,7 +205,7 @@ impl Contents {
     }
 }
 
-/// The files as the layers so far leave them, by a path in which no folder is a link.
+/// The files after the layers read so far, by a path in which no folder is a link.
 struct Flat<'a> {
     nodes: BTreeMap<PathBuf, Node>,
     left_out: BTreeMap<PathBuf, &'static str>,
@@ -219,8 +218,8 @@ struct Flat<'a> {
 
 struct Node {
     found: Found,
-    /// The layer that put it there: an opaque whiteout hides lower layers only, wherever in its own
-    /// it stands.
+    /// The layer that contains it: an opaque whiteout hides only lower layers, wherever in its own
+    /// layer it is.
     layer: usize,
     origin: Origin,
 }
@@ -236,7 +235,7 @@ impl Flat<'_> {
             return Ok(());
         }
         if let Some(whiteout) = entry.whiteout()? {
-            // A folder that is not there has nothing to hide.
+            // A missing folder has no content to hide.
             if let Some(folder) = self.folder(folder, false).map_err(|why| why.of(entry))? {
                 self.white_out(&folder, whiteout);
             }
@@ -247,7 +246,7 @@ impl Flat<'_> {
         if !(entry.kind == Kind::Directory
             && self.nodes.get(&path).is_some_and(|n| n.found.what == What::Folder))
         {
-            self.remove(&path); // what a folder held goes with it
+            self.remove(&path); // including the content of a folder
         }
         let (mode, uid, gid) = (entry.mode, entry.uid, entry.gid);
         let what = match &entry.kind {
@@ -268,7 +267,7 @@ impl Flat<'_> {
                     return self.leave_out(path, what);
                 }
                 let (found, origin) = match self.nodes.get(&target) {
-                    None => return Err(entry.refused("a hard link to nothing")),
+                    None => return Err(entry.refused("a hard link to a missing file")),
                     Some(node) if node.found.what == What::Folder => {
                         return Err(entry.refused("a hard link to a folder"));
                     }
@@ -297,7 +296,7 @@ impl Flat<'_> {
         Ok(())
     }
 
-    /// Removes `path` and all below it.
+    /// Removes `path` and everything below it.
     fn remove(&mut self, path: &Path) {
         for path in self.below(path) {
             self.nodes.remove(&path);
@@ -310,7 +309,7 @@ impl Flat<'_> {
         }
     }
 
-    /// `path` and all below it: paths are ordered part by part, so that they follow each other.
+    /// `path` and everything below it. Paths are ordered part by part, so these are consecutive.
     fn below(&self, path: &Path) -> Vec<PathBuf> {
         let from = self
             .nodes
@@ -322,8 +321,8 @@ impl Flat<'_> {
         match whiteout {
             Whiteout::Name(name) => self.remove(&folder.join(name)),
             Whiteout::Opaque => {
-                // From the last on, since a folder of a lower layer stays while something of this
-                // one is in it.
+                // In reverse order: a folder of a lower layer stays if it contains an entry of this
+                // layer.
                 let mut kept: Option<PathBuf> = None;
                 for path in self.below(folder).into_iter().rev().filter(|path| path != folder) {
                     let is_of_this_layer =
@@ -339,9 +338,9 @@ impl Flat<'_> {
         }
     }
 
-    /// The folder `path` with every link on the way followed as if the root were `/`, which is what
-    /// `openat2(RESOLVE_IN_ROOT)` does. With `make`, folders that no layer lists are made as
-    /// runtimes make them, but not where a link leads.
+    /// The folder `path`, with every link on the way followed as if the root were `/`, as
+    /// `openat2(RESOLVE_IN_ROOT)` does. With `make`, folders that no layer lists are created, as
+    /// runtimes create them, but not at the target of a link.
     fn folder(&mut self, path: &Path, make: bool) -> Result<Option<PathBuf>, NoFolder> {
         let mut at = PathBuf::new();
         let mut links = 0;
@@ -378,7 +377,7 @@ impl Flat<'_> {
                 }
                 None if !make => return Ok(None),
                 None if of_link => {
-                    return Err(NoFolder::Refused("a link in its name leads nowhere"));
+                    return Err(NoFolder::Refused("a link in its name has a missing target"));
                 }
                 None => {
                     self.budget.entry().map_err(NoFolder::Limit)?;
@@ -394,7 +393,7 @@ impl Flat<'_> {
     }
 }
 
-/// Why the folder of an entry is none.
+/// Why an entry has no folder.
 enum NoFolder {
     Refused(&'static str),
     Limit(EntryError),

@@ -1,11 +1,10 @@
-//! A build context that is a folder on disk, with its .dockerignore. It reads and never writes.
-//! A link inside the context cannot make COPY read what lies outside of it: Linux sees to that by
-//! `openat2(RESOLVE_BENEATH)` (context/beneath.rs), elsewhere each step is taken by itself
-//! (context/walk.rs).
+//! Build context: a folder on disk with its .dockerignore. It reads and never writes. A link inside
+//! the context cannot make COPY read a file outside of it: on Linux by `openat2(RESOLVE_BENEATH)`
+//! (context/beneath.rs), on other systems, and on a kernel without that call, by opening each part
+//! separately (context/walk.rs).
 
-#[cfg_attr(not(target_os = "linux"), path = "context/walk.rs")]
+#[cfg(target_os = "linux")]
 mod beneath;
-#[cfg(all(test, target_os = "linux"))]
 mod walk;
 
 use crate::ignore::{Ignore, IgnoreError};
@@ -18,11 +17,13 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+#[cfg(not(target_os = "linux"))]
+use walk as beneath;
 
-/// The largest file that is copied, in bytes.
+/// The largest file that COPY copies, in bytes.
 const MAX_FILE_BYTES: u64 = crate::layer::MAX_LAYER_BYTES;
 
-/// A folder that COPY copies from.
+/// A folder that is the source of COPY.
 #[derive(Debug)]
 pub struct FolderContext {
     root: OwnedFd,
@@ -40,7 +41,7 @@ pub enum ContextError {
         /// The underlying I/O error.
         source: io::Error,
     },
-    /// A pattern of .dockerignore.
+    /// An invalid pattern in .dockerignore.
     #[error(transparent)]
     Ignore(#[from] IgnoreError),
 }
@@ -72,7 +73,7 @@ impl FolderContext {
         })
     }
 
-    /// Whether something below an excluded folder is kept, so that the folder exists after all.
+    /// Whether an entry below an excluded folder is kept, so that the folder exists too.
     fn keeps_something_below(&self, path: &str) -> io::Result<bool> {
         if !self.ignore.has_exceptions() {
             return Ok(false);
@@ -161,7 +162,7 @@ impl BuildContext for FolderContext {
         if size_bytes > MAX_FILE_BYTES {
             return Err(io::Error::new(
                 io::ErrorKind::FileTooLarge,
-                format!("{size_bytes} bytes are more than a layer holds"),
+                format!("{size_bytes} bytes are larger than the limit of a layer"),
             ));
         }
         let mut content = Vec::with_capacity(usize::try_from(size_bytes).unwrap_or(0));

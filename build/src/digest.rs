@@ -63,7 +63,7 @@ impl FromStr for Digest {
     type Err = DigestError;
 
     fn from_str(text: &str) -> Result<Digest, DigestError> {
-        // What is quoted back is bounded: the text may come from a peer.
+        // The quoted text is shortened, because it may come from a peer.
         let shown = || text.chars().take(160).collect::<String>();
         let (algorithm, encoded) =
             text.split_once(':').ok_or_else(|| DigestError::Malformed(shown()))?;
@@ -110,7 +110,7 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// A reader that counts and hashes what passes through it.
+/// A reader that counts and hashes the bytes that are read.
 pub struct HashingReader<R> {
     inner: R,
     hasher: Sha256,
@@ -123,7 +123,7 @@ impl<R: Read> HashingReader<R> {
         HashingReader { inner, hasher: Sha256::new(), size_bytes: 0 }
     }
 
-    /// How many bytes have passed so far.
+    /// Number of bytes read so far.
     pub fn size_bytes(&self) -> u64 {
         self.size_bytes
     }
@@ -190,7 +190,7 @@ impl<R: Read> Read for VerifyingReader<R> {
             let found = self.inner.digest_so_far();
             if found != self.digest {
                 return Err(lie(format!(
-                    "blob `{}` holds other bytes: their digest is `{found}`",
+                    "blob `{}` has other bytes: their digest is `{found}`",
                     self.digest
                 )));
             }
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_verifying_reader_ends_well_only_for_the_promised_bytes() {
+    fn a_verifying_reader_accepts_only_the_expected_bytes() {
         let read = |bytes: &[u8], digest, size| {
             let mut out = Vec::new();
             VerifyingReader::new(bytes, digest, size).read_to_end(&mut out).map(|_| out)

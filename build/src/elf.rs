@@ -1,13 +1,14 @@
-//! Static check: whether a file is a static Linux program for one architecture, with no
-//! interpreter, no needed libraries, and all segments in the file. It takes bytes and runs nothing.
-//! System V gABI, chapters 4 and 5; ELF-64 little endian only, as all targets here are.
+//! Static check: whether a file is a static Linux program for one architecture. Such a program has
+//! no interpreter, no needed libraries, and all its segments in the file. It takes bytes and runs
+//! nothing. System V gABI, chapters 4 and 5; ELF-64 little endian only, as all supported targets
+//! are.
 
 use object::elf;
 use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 use std::fmt;
 use std::str::FromStr;
 
-/// The architecture of a program and of an image, in Go's words.
+/// The architecture of a program and of an image, by Go's names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Architecture {
     /// x86-64.
@@ -16,8 +17,8 @@ pub enum Architecture {
     Arm64,
 }
 
-/// A program that is known to be static. Only [`StaticElf::parse`] makes the value, so nothing
-/// checks again.
+/// A program that was checked to be static. Only [`StaticElf::parse`] creates the value, so no
+/// other code checks again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct StaticElf {
     architecture: Architecture,
@@ -37,8 +38,8 @@ pub enum ElfError {
     /// An ELF file that is not a program.
     #[error("it is {0}, not a program that can be executed")]
     NotProgram(&'static str),
-    /// 32 bits, or big endian.
-    #[error("it is a {0} program; only 64-bit little-endian ones are packed")]
+    /// A 32-bit or big-endian program.
+    #[error("it is a {0} program; only 64-bit little-endian programs are supported")]
     Class(&'static str),
     /// It is built for another machine.
     #[error(
@@ -50,7 +51,7 @@ pub enum ElfError {
         found: String,
         /// The image's architecture.
         wanted: Architecture,
-        /// A flag that fits the file.
+        /// A flag that suits the file.
         hint: String,
     },
     /// It asks for a dynamic linker.
@@ -62,7 +63,7 @@ pub enum ElfError {
     Interpreter {
         /// Path of the dynamic linker.
         interpreter: String,
-        /// The libraries it needs, as a phrase.
+        /// Needed libraries, as part of a sentence.
         libraries: String,
         /// A Rust target that links statically.
         target: &'static str,
@@ -152,7 +153,7 @@ impl StaticElf {
         })
     }
 
-    /// What it runs on.
+    /// The architecture it runs on.
     pub fn architecture(&self) -> Architecture {
         self.architecture
     }
@@ -202,7 +203,7 @@ impl FromStr for Architecture {
         match text {
             "amd64" | "x86_64" => Ok(Architecture::Amd64),
             "arm64" | "aarch64" => Ok(Architecture::Arm64),
-            other => Err(format!("architecture `{other}` is not known; `amd64` and `arm64` are")),
+            other => Err(format!("unknown architecture `{other}`; use `amd64` or `arm64`")),
         }
     }
 }
@@ -210,7 +211,7 @@ impl FromStr for Architecture {
 type Header = elf::FileHeader64<object::LittleEndian>;
 type Segment = elf::ProgramHeader64<object::LittleEndian>;
 
-/// The file's header, or what the file is instead.
+/// The file's header, or an error with the file's kind.
 fn header(bytes: &[u8]) -> Result<&Header, ElfError> {
     match bytes {
         [] => return Err(ElfError::NotElf("an empty file")),
@@ -227,9 +228,9 @@ fn header(bytes: &[u8]) -> Result<&Header, ElfError> {
         Some([2, 1]) => {}
         Some([1, _]) => return Err(ElfError::Class("32-bit")),
         Some([2, 2]) => return Err(ElfError::Class("big-endian")),
-        _ => return Err(ElfError::Damaged("its header is cut or garbled")),
+        _ => return Err(ElfError::Damaged("its header is truncated or malformed")),
     }
-    Header::parse(bytes).map_err(|_| ElfError::Damaged("its header is cut or garbled"))
+    Header::parse(bytes).map_err(|_| ElfError::Damaged("its header is truncated or malformed"))
 }
 
 fn check_machine(machine: elf::Machine, wanted: Architecture) -> Result<(), ElfError> {
@@ -243,7 +244,7 @@ fn check_machine(machine: elf::Machine, wanted: Architecture) -> Result<(), ElfE
     Err(ElfError::Machine { found, wanted, hint })
 }
 
-/// The names behind DT_NEEDED.
+/// The names in DT_NEEDED entries.
 fn needed_libraries(
     bytes: &[u8],
     segments: &[Segment],
@@ -272,7 +273,7 @@ fn needed_libraries(
     Ok(names)
 }
 
-/// A zero-terminated string of the file, shortened, fit to be shown.
+/// A zero-terminated string of the file, shortened and without control characters.
 fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().take(200).position(|b| *b == 0).unwrap_or(bytes.len().min(200));
     String::from_utf8_lossy(&bytes[..end]).escape_debug().collect()

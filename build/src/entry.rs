@@ -21,8 +21,8 @@ use std::path::{Component, Path, PathBuf};
 
 /// The longest name or link target, in bytes: Linux's PATH_MAX.
 pub(crate) const MAX_NAME_BYTES: usize = 4096;
-/// The most parts of a name. PATH_MAX has room for 2,048, and each is a folder to create and to
-/// track, while no program ships a tree with even 50.
+/// Largest number of parts of a name. PATH_MAX allows 2,048, and each is a folder to create and to
+/// track; no program ships a tree with more than 50.
 pub const MAX_DEPTH: usize = 128;
 /// The largest pax header or GNU long name, in bytes.
 const MAX_EXTENSION_BYTES: u64 = 1024 * 1024;
@@ -30,11 +30,11 @@ const MAX_EXTENSION_BYTES: u64 = 1024 * 1024;
 /// Limits on the resources that an image may use, for all its layers together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LayerLimits {
-    /// Most entries, including folders that occur only in a name.
+    /// Largest number of entries, including folders that occur only in a name.
     pub max_entries: u64,
-    /// Most bytes of the uncompressed tars.
+    /// Largest size of the uncompressed tars, in bytes.
     pub max_uncompressed_bytes: u64,
-    /// Most bytes of all paths in memory.
+    /// Largest size of all paths in memory, in bytes.
     pub max_path_bytes: u64,
 }
 
@@ -50,8 +50,8 @@ impl Default for LayerLimits {
     }
 }
 
-/// The rest of an image's [`LayerLimits`]. All layers share one budget, so many layers get no more
-/// than one.
+/// The remaining part of an image's [`LayerLimits`]. All layers share one budget, so an image with
+/// many layers gets no more than one with a single layer.
 #[derive(Debug)]
 pub struct Budget {
     limits: LayerLimits,
@@ -81,7 +81,7 @@ impl Budget {
         })
     }
 
-    /// Deducts a path that the caller keeps.
+    /// Deducts a path that the caller stores.
     ///
     /// # Errors
     /// [`EntryError::Limit`] if there is no room for it.
@@ -104,7 +104,7 @@ fn pay(left: &Cell<u64>, price: u64) -> Option<()> {
     Some(())
 }
 
-/// One entry. Its path is relative, has no `.` or `..`, and is empty for the root itself.
+/// One entry. Its path is relative, has no `.` or `..`, and is empty for the root folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Path, relative to the root.
@@ -153,7 +153,7 @@ pub enum Kind {
     },
     /// A hard link to an entry of this image.
     Hardlink {
-        /// The path of that entry, as clean as [`Entry::path`].
+        /// The path of that entry, normalised like [`Entry::path`].
         target: PathBuf,
     },
     /// A FIFO (fifo(7)), which has a name and no content.
@@ -181,7 +181,7 @@ pub enum EntryError {
     /// The stream ended early, is not a tar, or its source failed (a digest mismatch arrives here).
     #[error("the layer's tar cannot be read: {0}")]
     Read(#[from] io::Error),
-    /// A name that cannot exist.
+    /// The name or the place of an entry is invalid.
     #[error("entry `{path}` is refused: {why}")]
     Name {
         /// The name as written, shortened.
@@ -189,10 +189,10 @@ pub enum EntryError {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// A broken sparse file, or a kind of entry that layers do not have.
+    /// A malformed sparse file, or an unsupported kind of entry.
     #[error(
-        "entry `{path}` is refused: it is {what}; layers hold files, directories, links and \
-         devices only"
+        "entry `{path}` is refused: it is {what}; layers contain only files, directories, links \
+         and devices"
     )]
     Unsupported {
         /// The name as written, shortened.
@@ -205,7 +205,7 @@ pub enum EntryError {
     Limit(String),
 }
 
-/// What a file with this name hides in the lower layers (layer.md, "Whiteouts").
+/// The entries of lower layers that a file with this name hides (layer.md, "Whiteouts").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Whiteout<'a> {
     /// `.wh.NAME`: NAME and everything below it.
@@ -258,8 +258,8 @@ impl Entry {
     }
 }
 
-/// Reads `tar` to its very end and calls `visit` with each entry and its bytes (which it need not
-/// read). It refuses a file larger than the rest of the budget before its first byte.
+/// Reads `tar` to its end and calls `visit` with each entry and its bytes; `visit` need not read
+/// them. A file larger than the remaining budget is refused before its first byte.
 ///
 /// # Errors
 /// [`EntryError`] for a refused entry, and any error of `visit`.
@@ -314,7 +314,7 @@ pub fn read_entries<E: From<EntryError>>(
 pub(crate) struct Extensions {
     /// Its name.
     pub path: Option<Vec<u8>>,
-    /// What it links to.
+    /// Its link target.
     pub link: Option<Vec<u8>>,
     /// Its size, in bytes.
     pub size_bytes: Option<u64>,
@@ -343,7 +343,7 @@ impl Extensions {
         }
         if stated > MAX_EXTENSION_BYTES {
             return Err(EntryError::Limit(format!(
-                "an extension header of {stated} bytes, at most {MAX_EXTENSION_BYTES} are read"
+                "an extension header of {stated} bytes, over the limit of {MAX_EXTENSION_BYTES}"
             )));
         }
         let mut bytes = Vec::new();
@@ -453,7 +453,7 @@ impl Extensions {
             tar::EntryType::Char => Kind::Special { what: "a character device" },
             tar::EntryType::Block => Kind::Special { what: "a block device" },
             tar::EntryType::Fifo => Kind::Fifo,
-            _ => return unsupported("of a kind that no layer holds"),
+            _ => return unsupported("of an unsupported kind"),
         };
         if path.as_os_str().is_empty() && kind != Kind::Directory {
             return refuse("the root is a directory");
@@ -500,15 +500,15 @@ fn some_unless_empty(value: &[u8]) -> Option<Vec<u8>> {
     (!value.is_empty()).then(|| value.to_vec())
 }
 
-/// Converts a name to a clean relative path. It resolves `..` as text, before it follows any link,
-/// and no higher than the root, where a chroot ends too.
+/// Converts a name to a normalised relative path. It resolves `..` as text, before any link is
+/// followed, and never above the root, as in a chroot.
 fn clean(name: &[u8], shown: &str) -> Result<PathBuf, EntryError> {
     let refuse = |why| Err(EntryError::Name { path: shown.to_owned(), why });
     if name.len() > MAX_NAME_BYTES {
         return refuse("its name is longer than 4096 bytes");
     }
     if name.contains(&0) {
-        return refuse("its name holds a zero byte");
+        return refuse("its name contains a zero byte");
     }
     let (mut path, mut depth) = (PathBuf::new(), 0);
     let bytes = OsString::from_vec(name.to_vec());
@@ -534,11 +534,11 @@ fn clean(name: &[u8], shown: &str) -> Result<PathBuf, EntryError> {
     Ok(path)
 }
 
-/// A symbolic link's target, as written: it may lead nowhere, and this crate follows it only inside
+/// A symbolic link's target, as written. It may point to nothing; this crate follows it only inside
 /// the root (`openat2(RESOLVE_IN_ROOT)`).
 fn symlink_target(target: Vec<u8>, shown: &str) -> Result<PathBuf, EntryError> {
     if target.is_empty() || target.len() >= MAX_NAME_BYTES || target.contains(&0) {
-        let why = "its target is empty, too long or holds a zero byte";
+        let why = "its target is empty, too long or contains a zero byte";
         return Err(EntryError::Name { path: shown.to_owned(), why });
     }
     Ok(PathBuf::from(OsString::from_vec(target)))
@@ -553,13 +553,13 @@ fn shorten(name: &[u8]) -> String {
     text.escape_debug().collect()
 }
 
-/// A path for a message: it comes from a peer, so this shortens it and removes control characters,
-/// which could change a terminal.
+/// A path for a message. The path comes from a peer, so it is shortened, and control characters,
+/// which could change a terminal, are removed.
 pub(crate) fn shown(path: &Path) -> String {
     shorten(path.as_os_str().as_bytes())
 }
 
-/// Stops with an error, instead of an end of file, once more bytes arrive than are left.
+/// Reader that returns an error, instead of an end of file, if more bytes arrive than are left.
 struct Bounded<'a, R> {
     inner: R,
     budget: &'a Budget,

@@ -24,12 +24,12 @@ pub enum ExtraError {
     NoUser(String),
 }
 
-/// An empty folder that everyone may write to and only owners delete in.
+/// An empty folder that everyone may write to, and in which only owners may delete.
 pub fn tmp() -> (String, Node) {
     ("/tmp".into(), Node::Folder { mode: 0o1777 })
 }
 
-/// Certificate authorities, where OpenSSL, Go and rustls-native-certs look.
+/// Certificate authorities, at the path that OpenSSL, Go and rustls-native-certs read.
 ///
 /// # Errors
 /// [`ExtraError::NoCertificate`].
@@ -41,7 +41,7 @@ pub fn ca_bundle(pem: Vec<u8>) -> Result<(String, Node), ExtraError> {
     Ok(("/etc/ssl/certs/ca-certificates.crt".into(), file(pem)))
 }
 
-/// A time zone's rules (RFC 9636), where the C libraries look.
+/// A time zone's rules (RFC 9636), at the path that C libraries read.
 ///
 /// # Errors
 /// [`ExtraError::NoTimeZone`].
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refuses_what_is_not_what_it_should_be() {
+    fn refuses_content_of_another_kind() {
         assert_eq!(ca_bundle(b"hello".to_vec()), Err(ExtraError::NoCertificate));
         for (name, rules) in
             [("../x", &b"TZif2"[..]), ("", b"TZif2"), ("/abs", b"TZif2"), ("UTC", b"text")]
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn puts_each_where_programs_look() {
+    fn puts_each_file_at_the_path_that_programs_read() {
         assert_eq!(
             time_zone("Asia/Shanghai", b"TZif2".to_vec()).expect("a zone").0,
             "/usr/share/zoneinfo/Asia/Shanghai"

@@ -1,6 +1,6 @@
-//! .dockerignore: the patterns of paths that a build context leaves out. It matches paths and reads
-//! no disk. Docker's reference, ".dockerignore files"; the last pattern that matches a path or one
-//! of its folders decides.
+//! .dockerignore: patterns of paths that are excluded from a build context. It matches paths and
+//! reads no disk. Docker's reference, ".dockerignore files"; the last pattern that matches a path
+//! or one of its folders decides.
 
 use regex::Regex;
 
@@ -40,9 +40,9 @@ impl Ignore {
             let clean = crate::rootfs::normalize("", pattern);
             if clean.is_empty() {
                 if pattern.is_empty() {
-                    return Err(error("names nothing after `!`"));
+                    return Err(error("has no path after `!`"));
                 }
-                continue; // the context itself is never left out
+                continue; // the context itself is never excluded
             }
             let expression =
                 expression(&clean).ok_or_else(|| error("has a bracket that is not closed"))?;
@@ -54,7 +54,7 @@ impl Ignore {
         Ok(Ignore(patterns))
     }
 
-    /// Whether `path` (relative to the context, `/`-separated) is left out.
+    /// Whether `path` (relative to the context, separated by `/`) is excluded.
     pub fn excludes(&self, path: &str) -> bool {
         let folders = path.match_indices('/').map(|(end, _)| &path[..end]);
         let names: Vec<&str> = folders.chain([path]).collect();
@@ -66,15 +66,16 @@ impl Ignore {
         })
     }
 
-    /// Whether anything below an excluded folder may be kept after all.
+    /// Whether a pattern may include entries below an excluded folder again.
     pub fn has_exceptions(&self) -> bool {
         self.0.iter().any(|(keeps, _)| *keeps)
     }
 }
 
 /// The regular expression for a pattern: `*`, `?` and `[a-z]` match within one name, `**` across
-/// names. Next to letters `**` follows moby's own rule (patternmatcher): `a**b` is `ab` or a path
-/// from `a` to `/b`; only `**b`, with nothing but letters, is any path that ends so.
+/// names. Next to letters, `**` follows moby's own rule (patternmatcher): `a**b` matches `ab` and a
+/// path from `a` to `/b`; only `**b`, with nothing but letters after it, matches any path that ends
+/// so.
 fn expression(pattern: &str) -> Option<String> {
     if let Some(end) = pattern
         .strip_prefix("**")

@@ -1,8 +1,8 @@
-//! An image as an immutable value: manifest bytes, configuration bytes, and layers, each with a
-//! descriptor and a source of bytes. It opens nothing itself; sources ([`crate::source`]) make one,
-//! sinks ([`crate::layout`], [`crate::archive`]) write one. Its parts have been parsed once, within
-//! limits, and are consistent. OCI image-spec 1.1: manifest.md, config.md; Docker's image manifest
-//! version 2, schema 2.
+//! Image as an immutable value: manifest bytes, configuration bytes, and layers, each with a
+//! descriptor and a source of bytes. It opens nothing itself; sources ([`crate::source`]) create an
+//! image, sinks ([`crate::layout`], [`crate::archive`]) write one. Its parts have been parsed once,
+//! within limits, and are consistent. OCI image-spec 1.1: manifest.md, config.md; Docker's image
+//! manifest version 2, schema 2.
 
 mod blob;
 pub mod media_type;
@@ -17,7 +17,7 @@ use std::{io, io::Read, sync::Arc};
 /// The largest manifest or configuration that is read, in bytes: what registries accept (OCI
 /// distribution-spec 1.1, "Pushing Manifests").
 pub const MAX_JSON_BYTES: u64 = 4 * 1024 * 1024;
-/// The most layers an image may have: the kernel's overlay accepts fewer than this.
+/// Largest number of layers of an image; the kernel's overlay accepts fewer than this.
 pub const MAX_LAYERS: usize = 512;
 
 /// One layer: its entries in manifest and configuration, and its bytes.
@@ -54,8 +54,8 @@ impl Layer {
     }
 }
 
-/// An image: immutable, cheap to clone, consistent (as many DiffIDs as layers, configuration as
-/// described).
+/// An image: immutable, cheap to clone, consistent (as many DiffIDs as layers; the configuration
+/// has the digest in the manifest).
 #[derive(Clone, Debug)]
 pub struct Image(Arc<Parts>);
 
@@ -74,7 +74,7 @@ struct Parts {
     layers: Vec<Layer>,
 }
 
-/// Why bytes are not an image.
+/// Why parts do not form an image.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     /// The manifest is not JSON of the expected form.
@@ -89,11 +89,11 @@ pub enum ImageError {
     Limit(String),
     /// The configuration's digest is not the one in the manifest.
     #[error(
-        "the image configuration is `{found}`, the manifest promises `{promised}`; fetch the \
+        "the image configuration is `{found}`, the manifest states `{promised}`; fetch the \
          image again"
     )]
     ConfigDigest {
-        /// Digest of the bytes at hand.
+        /// Digest of the actual bytes.
         found: Digest,
         /// Digest in the manifest.
         promised: Digest,
@@ -104,9 +104,9 @@ pub enum ImageError {
          broken, build it again"
     )]
     LayerCount {
-        /// Layers in the manifest.
+        /// Number of layers in the manifest.
         layers: usize,
-        /// DiffIDs in the configuration.
+        /// Number of DiffIDs in the configuration.
         diff_ids: usize,
     },
     /// A digest inside manifest or configuration is malformed or of another algorithm.
@@ -115,10 +115,10 @@ pub enum ImageError {
 }
 
 impl Image {
-    /// Makes an image of a manifest, its configuration and a source for each layer's bytes.
+    /// Makes an image from a manifest, its configuration and a source for each layer's bytes.
     ///
     /// # Errors
-    /// [`ImageError`] when the parts exceed a limit, cannot be parsed or contradict each other.
+    /// [`ImageError`] if the parts exceed a limit, cannot be parsed or contradict each other.
     pub fn from_parts(
         manifest: Vec<u8>,
         config: Vec<u8>,
@@ -127,7 +127,7 @@ impl Image {
         for (what, bytes) in [("the manifest", &manifest), ("the configuration", &config)] {
             if bytes.len() as u64 > MAX_JSON_BYTES {
                 return Err(ImageError::Limit(format!(
-                    "{what} has {} bytes, at most {MAX_JSON_BYTES} are read",
+                    "{what} has {} bytes, more than the limit of {MAX_JSON_BYTES}",
                     bytes.len()
                 )));
             }
@@ -155,7 +155,7 @@ impl Image {
         }
         let media_type = match parsed.media_type() {
             Some(stated) => stated.to_string(),
-            None => media_type::OCI_MANIFEST.to_owned(), // the field is optional in OCI alone
+            None => media_type::OCI_MANIFEST.to_owned(), // the field is optional in OCI only
         };
         Ok(Image(Arc::new(Parts {
             reference: None,
@@ -172,14 +172,14 @@ impl Image {
         })))
     }
 
-    /// Sets the image's name, such as `echo:latest`.
+    /// Sets the image's name, for example `echo:latest`.
     pub fn with_reference(self, reference: impl Into<String>) -> Image {
         let mut parts = self.into_parts();
         parts.reference = Some(reference.into());
         Image(Arc::new(parts))
     }
 
-    /// Sets further names, beside [`reference`](Image::reference).
+    /// Sets further names, in addition to [`reference`](Image::reference).
     pub fn with_further_references(self, references: Vec<String>) -> Image {
         let mut parts = self.into_parts();
         parts.further_references = references;
@@ -197,17 +197,17 @@ impl Image {
         Arc::try_unwrap(self.0).unwrap_or_else(|shared| shared.copy())
     }
 
-    /// The name that the image was found or built under, if it has one.
+    /// The name under which the image was found or built, if it has one.
     pub fn reference(&self) -> Option<&str> {
         self.0.reference.as_deref()
     }
 
-    /// Every name of the image, the one that it was found or built under first.
+    /// Every name of the image, beginning with the one under which it was found or built.
     pub fn references(&self) -> impl Iterator<Item = &str> {
         self.reference().into_iter().chain(self.0.further_references.iter().map(String::as_str))
     }
 
-    /// Whether the name that the image was found under is that of an index of several platforms.
+    /// Whether the image was found under the name of an index of several platforms.
     pub fn chosen_from_index(&self) -> bool {
         self.0.chosen_from_index
     }
@@ -232,7 +232,7 @@ impl Image {
         &self.0.manifest
     }
 
-    /// The manifest as a descriptor, the way an index or a layout lists it.
+    /// The manifest's descriptor, as an index or a layout lists it.
     pub fn descriptor(&self) -> Descriptor {
         Descriptor {
             media_type: self.0.media_type.clone(),
@@ -261,17 +261,17 @@ impl Image {
         &self.0.layers
     }
 
-    /// The entrypoint; empty when the image has none.
+    /// The entrypoint; empty if the image has none.
     pub fn entrypoint(&self) -> &[String] {
         self.run_config().and_then(|c| c.entrypoint().as_deref()).unwrap_or_default()
     }
 
-    /// The default arguments; empty when the image has none.
+    /// The default arguments; empty if the image has none.
     pub fn cmd(&self) -> &[String] {
         self.run_config().and_then(|c| c.cmd().as_deref()).unwrap_or_default()
     }
 
-    /// What is executed: the entrypoint, then the default arguments.
+    /// The executed command line: the entrypoint, then the default arguments.
     pub fn argv(&self) -> Vec<String> {
         [self.entrypoint(), self.cmd()].concat()
     }
@@ -281,19 +281,19 @@ impl Image {
         self.run_config().and_then(|c| c.env().as_deref()).unwrap_or_default()
     }
 
-    /// Working directory; `/` when the image names none.
+    /// Working directory; `/` if the image has none.
     pub fn working_dir(&self) -> &str {
         let stated = self.run_config().and_then(|c| c.working_dir().as_deref()).unwrap_or_default();
         if stated.is_empty() { "/" } else { stated }
     }
 
-    /// User (and group) as the image states it, for example `65532:65532`; empty when it states
-    /// none, which means root.
+    /// User (and group) as in the configuration, for example `65532:65532`; empty if it has none,
+    /// which means root.
     pub fn user(&self) -> &str {
         self.run_config().and_then(|c| c.user().as_deref()).unwrap_or_default()
     }
 
-    /// Ports as the image writes them, for example `9000/tcp`, sorted.
+    /// Ports as in the configuration, for example `9000/tcp`, sorted.
     pub fn exposed_ports(&self) -> Vec<String> {
         let mut ports =
             self.run_config().and_then(|c| c.exposed_ports().clone()).unwrap_or_default();
@@ -301,7 +301,8 @@ impl Image {
         ports
     }
 
-    /// The TCP ports among them, ascending: `9000/tcp`, `9000`, and each of `8000-8002/tcp`
+    /// The TCP ports among them, in ascending order: `9000/tcp`, `9000`, and each of
+    /// `8000-8002/tcp`
     /// (image-spec, config.md, ExposedPorts: the default protocol is TCP).
     pub fn tcp_ports(&self) -> Vec<u16> {
         let mut ports = BTreeSet::new();
@@ -327,17 +328,17 @@ impl Image {
         sorted_pairs(self.0.manifest.annotations().as_ref())
     }
 
-    /// Architecture in Go's words, for example `amd64`.
+    /// Architecture by Go's name, for example `amd64`.
     pub fn architecture(&self) -> String {
         self.0.config.architecture().to_string()
     }
 
-    /// Operating system in Go's words, for example `linux`.
+    /// Operating system by Go's name, for example `linux`.
     pub fn os(&self) -> String {
         self.0.config.os().to_string()
     }
 
-    /// Bytes of all layers as stored and sent: the size that platforms limit.
+    /// Size of all layers as stored and sent, in bytes: platforms limit this size.
     pub fn total_compressed_bytes(&self) -> u64 {
         self.0.layers.iter().map(|l| l.descriptor.size_bytes).sum()
     }
@@ -365,10 +366,10 @@ impl Parts {
     }
 }
 
-/// Parses and bounds an image manifest.
+/// Parses an image manifest within limits.
 ///
 /// # Errors
-/// [`ImageError`] if it is not a manifest; for an index the message names it.
+/// [`ImageError`] if it is not a manifest; the message says so if it is an index.
 pub fn parse_manifest(bytes: &[u8]) -> Result<ImageManifest, ImageError> {
     let manifest: ImageManifest = serde_json::from_slice(bytes).map_err(|e| {
         let index = serde_json::from_slice::<oci_spec::image::ImageIndex>(bytes).is_ok();
@@ -381,13 +382,13 @@ pub fn parse_manifest(bytes: &[u8]) -> Result<ImageManifest, ImageError> {
     })?;
     if manifest.schema_version() != 2 {
         return Err(ImageError::Manifest(format!(
-            "schemaVersion is {}, only 2 is known",
+            "schemaVersion is {}, only 2 is supported",
             manifest.schema_version()
         )));
     }
     if manifest.layers().len() > MAX_LAYERS {
         return Err(ImageError::Limit(format!(
-            "{} layers, at most {MAX_LAYERS} are read",
+            "{} layers, more than the limit of {MAX_LAYERS}",
             manifest.layers().len()
         )));
     }
@@ -397,7 +398,7 @@ pub fn parse_manifest(bytes: &[u8]) -> Result<ImageManifest, ImageError> {
 /// The manifest's entry for one blob, with a digest that can be verified.
 ///
 /// # Errors
-/// [`ImageError::Digest`] when the digest is of an unknown algorithm.
+/// [`ImageError::Digest`] if the digest uses an unknown algorithm.
 pub fn descriptor(stated: &oci_spec::image::Descriptor) -> Result<Descriptor, ImageError> {
     Ok(Descriptor {
         media_type: stated.media_type().to_string(),

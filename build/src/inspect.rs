@@ -1,5 +1,5 @@
-//! View of an image for people, and the difference of two images. It turns values into text or
-//! JSON; it loads and prints nothing.
+//! View of an image for people, and the difference of two images. It makes text or JSON of values;
+//! it loads nothing and prints nothing.
 
 use crate::contents::{Contents, Found, What};
 use crate::digest::{DiffId, Digest};
@@ -14,9 +14,9 @@ use std::path::Path;
 pub struct View {
     /// Name and tag, if it has one.
     pub reference: Option<String>,
-    /// For example `linux/amd64`.
+    /// Platform, for example `linux/amd64`.
     pub platform: String,
-    /// The image's identity.
+    /// Digest of the manifest, the image's identity.
     pub manifest_digest: Digest,
     /// Media type of the manifest.
     pub media_type: String,
@@ -24,31 +24,31 @@ pub struct View {
     pub config_digest: Digest,
     /// Entrypoint, then default arguments.
     pub argv: Vec<String>,
-    /// `NAME=value`.
+    /// Environment, as `NAME=value`.
     pub env: Vec<String>,
     /// Working directory.
     pub working_dir: String,
-    /// User, empty for root.
+    /// User; empty for root.
     pub user: String,
-    /// For example `9000/tcp`.
+    /// Ports, for example `9000/tcp`.
     pub exposed_ports: Vec<String>,
     /// Labels by name.
     pub labels: Vec<(String, String)>,
     /// The manifest's annotations by name.
     pub annotations: Vec<(String, String)>,
-    /// Lowest first.
+    /// Layers, lowest first.
     pub layers: Vec<LayerView>,
     /// Every file, folder and link.
     pub files: Vec<FileView>,
-    /// Devices: absolute path, and what it is. They are not unpacked.
+    /// Devices: absolute path and kind. They are not unpacked.
     pub left_out: Vec<(String, &'static str)>,
     /// Size of all layers as sent, in bytes.
     pub total_compressed_bytes: u64,
-    /// Size of all files once unpacked, in bytes.
+    /// Size of all unpacked files, in bytes.
     pub total_file_bytes: u64,
-    /// Requests of a pull without any cache: manifest by tag (HEAD, then GET), the platform's
-    /// own where the tag names an index, configuration, each different layer. A registry that wants
-    /// a token adds two.
+    /// Number of requests of a pull without any cache: manifest by tag (HEAD, then GET), the
+    /// platform's manifest if the tag names an index, configuration, each different layer. A
+    /// registry that requires a token adds two.
     pub pull_requests: usize,
 }
 
@@ -57,7 +57,7 @@ pub struct View {
 pub struct LayerView {
     /// Digest of the compressed blob.
     pub digest: Digest,
-    /// Digest of the tar, as found.
+    /// Digest of the tar, computed from its bytes.
     pub diff_id: DiffId,
     /// Media type.
     pub media_type: String,
@@ -65,7 +65,7 @@ pub struct LayerView {
     pub compressed_bytes: u64,
     /// Size of the tar, in bytes.
     pub uncompressed_bytes: u64,
-    /// Entries of the tar.
+    /// Number of entries of the tar.
     pub entries: u64,
 }
 
@@ -84,12 +84,12 @@ pub struct FileView {
     pub size_bytes: u64,
     /// Target of a link.
     pub target: Option<String>,
-    /// What executing it grants, as `getcap` prints it.
+    /// Capabilities that executing it grants, as `getcap` prints them.
     pub capabilities: Option<String>,
 }
 
 impl View {
-    /// The view of `image`, whose files are `contents`.
+    /// The view of `image`, which has the files `contents`.
     pub fn of(image: &Image, contents: &Contents) -> View {
         let own = |pairs: Vec<(&str, &str)>| {
             pairs.into_iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect()

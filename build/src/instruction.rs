@@ -1,6 +1,6 @@
-//! Lines of a Dockerfile: comments, the `escape` directive, continuation. It splits and numbers
-//! them; [`crate::recipe`] interprets the instructions. Docker's Dockerfile reference, "Format",
-//! "Parser directives".
+//! Lines of a Dockerfile: comments, the `escape` directive, continuation lines. It splits and
+//! numbers them; [`crate::recipe`] interprets the instructions. Docker's Dockerfile reference,
+//! "Format", "Parser directives".
 
 /// One instruction, with its continuation lines joined.
 #[derive(Debug, PartialEq, Eq)]
@@ -9,32 +9,32 @@ pub(crate) struct Instruction {
     pub line: usize,
     /// The keyword in upper case.
     pub keyword: String,
-    /// What follows the keyword, without surrounding white space.
+    /// The text after the keyword, without surrounding white space.
     pub rest: String,
 }
 
-/// A Dockerfile, split.
+/// Instructions of a Dockerfile.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Split {
     pub instructions: Vec<Instruction>,
-    /// The character that continues a line and escapes in a word: a backslash unless a directive
-    /// says backtick.
+    /// The character that continues a line and escapes characters in a word: a backslash, unless a
+    /// directive sets the backtick.
     pub escape: char,
 }
 
 /// Splits `text`.
 ///
 /// # Errors
-/// Line and reason when the `escape` directive is neither a backslash nor a backtick.
+/// Line and reason if the `escape` directive names neither a backslash nor a backtick.
 pub(crate) fn split(text: &str) -> Result<Split, (usize, String)> {
-    // A byte order mark is what some editors put first; Docker skips it too.
+    // Some editors write a byte order mark first; Docker skips it too.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let escape = escape_directive(text)?;
     let mut instructions: Vec<Instruction> = Vec::new();
     let mut continues = false;
     for (number, line) in text.lines().enumerate() {
         let trimmed = line.trim_start();
-        // Comments and empty lines may stand between continuation lines.
+        // Comments and empty lines may occur between continuation lines.
         if trimmed.starts_with('#') || trimmed.trim_end().is_empty() {
             continue;
         }

@@ -1,6 +1,6 @@
-//! Canonical JSON: sorted object keys, no white space, so the same value gives the same bytes. It
-//! only writes; `serde_json` reads. Maps in `oci-spec` are hash maps, whose order differs from run
-//! to run, and digests are computed over these bytes.
+//! Canonical JSON: sorted object keys and no white space, so the same value gives the same bytes.
+//! It only writes; `serde_json` reads. Maps in `oci-spec` are hash maps, whose order differs from
+//! run to run, and digests are computed over these bytes.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use serde_json::Value;
 /// `value` as JSON with sorted keys and no white space.
 ///
 /// # Panics
-/// Never for the types of this crate: their keys are strings and all of them can be serialised.
+/// Never for the types of this crate: their keys are strings, and all of them can be serialised.
 pub fn canonical(value: &impl Serialize) -> Vec<u8> {
     let value = serde_json::to_value(value).expect("our own types serialise");
     let mut out = Vec::new();
@@ -19,8 +19,8 @@ pub fn canonical(value: &impl Serialize) -> Vec<u8> {
 fn write(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Object(map) => {
-            // Sorted here: any crate may turn on a feature of serde_json (preserve_order) that
-            // changes the map's order.
+            // Sorted here, because any crate may enable a feature of serde_json (preserve_order)
+            // that changes the map's order.
             let mut members: Vec<_> = map.iter().collect();
             members.sort_unstable_by_key(|(key, _)| *key);
             out.push(b'{');

@@ -1,6 +1,7 @@
-//! Layer: a file tree as a tar with sorted entries and without traces of this machine, compressed;
-//! and the decompression of any image's layer. It takes a value and returns bytes. POSIX.1-2017
-//! ustar (GNU names where a path is too long for it); RFC 1952; OCI image-spec, layer.md.
+//! Layer: packs a file tree as a tar with sorted entries and without data of this machine, and
+//! compresses it; decompresses the layers of any image. It takes a value and returns bytes.
+//! POSIX.1-2017 ustar (GNU names for paths that are too long for it); RFC 1952; OCI image-spec,
+//! layer.md.
 
 use crate::digest::{DiffId, Digest};
 use crate::image::{Compression, Descriptor, media_type};
@@ -11,7 +12,7 @@ use std::io::{self, Read};
 /// GiB compressed.
 pub const MAX_LAYER_BYTES: u64 = 4 << 30;
 
-/// Kind of manifest and media types.
+/// Kind of manifest and of media types.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Format {
     /// OCI image-spec 1.1.
@@ -36,7 +37,7 @@ pub struct PackedLayer {
 /// Why a file tree cannot be packed.
 #[derive(Debug, thiserror::Error)]
 pub enum LayerError {
-    /// A name that a tar cannot hold.
+    /// A name that a tar cannot contain.
     #[error("`/{path}` cannot be packed: {source}")]
     Name {
         /// Path in the image.
@@ -46,11 +47,11 @@ pub enum LayerError {
     },
     /// Larger than [`MAX_LAYER_BYTES`].
     #[error(
-        "the image's files have {0} bytes, at most {MAX_LAYER_BYTES} are packed; leave out what \
-         the function does not need"
+        "the image's files have {0} bytes, more than the limit of {MAX_LAYER_BYTES}; leave out \
+         files that the function does not need"
     )]
     TooLarge(u64),
-    /// zstd with Docker's media types, which have none for it.
+    /// zstd with Docker's media types, which include none for it.
     #[error("zstd layers exist in OCI images only; use `--format oci`, or `--compression gzip`")]
     ZstdInDocker,
     /// The compressor failed.
@@ -112,7 +113,7 @@ fn tar_of(rootfs: &Rootfs, mtime: u64) -> Result<Vec<u8>, LayerError> {
         return Err(LayerError::TooLarge(content_bytes));
     }
     let entries = rootfs.entries().count();
-    // Reserved at once: growing by doubling would hold the content twice.
+    // Reserved at once, because growing by doubling would hold the content twice.
     let mut tar =
         tar::Builder::new(Vec::with_capacity(content_bytes as usize + entries * 1536 + 1024));
     for (path, node) in rootfs.entries() {
@@ -144,7 +145,7 @@ fn tar_of(rootfs: &Rootfs, mtime: u64) -> Result<Vec<u8>, LayerError> {
 }
 
 fn unread(program: &str) -> io::Error {
-    let why = format!("it is compressed by {program}; gzip and zstd are read");
+    let why = format!("it is compressed by {program}; only gzip and zstd are supported");
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
@@ -156,8 +157,8 @@ pub fn compress(tar: Vec<u8>, compression: Compression) -> Result<Vec<u8>, Layer
     match compression {
         Compression::None => Ok(tar),
         Compression::Gzip => {
-            // Level 12 compresses as well as zopfli in a twentieth of its time; its header has no
-            // time and no name.
+            // Level 12 compresses as well as zopfli in a twentieth of its time; its header contains
+            // no time and no name.
             let mut compressor = libdeflater::Compressor::new(libdeflater::CompressionLvl::best());
             let mut out = vec![0; compressor.gzip_compress_bound(tar.len())];
             let size = compressor
@@ -166,12 +167,12 @@ pub fn compress(tar: Vec<u8>, compression: Compression) -> Result<Vec<u8>, Layer
             out.truncate(size);
             Ok(out)
         }
-        // 19 is the highest level whose decompression needs no more memory than the default's.
+        // 19 is the highest level that needs no more memory to decompress than the default level.
         Compression::Zstd => zstd::bulk::compress(&tar, 19).map_err(LayerError::Compress),
     }
 }
 
-/// The uncompressed tar of a layer's blob. The compression is recognised by the first bytes, as in
+/// The uncompressed tar of a layer's blob. The first bytes decide about the compression, as in
 /// Docker Engine, because some tools write a wrong media type.
 ///
 /// # Errors
@@ -187,7 +188,7 @@ pub fn decompress<'a>(
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Compression::Zstd,
         [0xfd, b'7', b'z', b'X', b'Z', 0] => return Err(unread("xz")),
         [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A'] => return Err(unread("bzip2")),
-        // A truncated blob: the error is that of the stated compression.
+        // A truncated blob: report the error of the stated compression.
         magic if magic.len() < 6 => stated,
         _ => Compression::None,
     };
@@ -199,7 +200,7 @@ pub fn decompress<'a>(
         )),
         Compression::Zstd => {
             let mut decoder = zstd::Decoder::new(blob)?;
-            // 128 MiB, zstd's own default limit: the peer chooses the window, and it takes memory
+            // 128 MiB, zstd's own default limit: the peer chooses the window, which takes memory
             // here
             decoder.window_log_max(27)?;
             Box::new(decoder)

@@ -1,5 +1,5 @@
 //! OCI image layout: a folder (or a tar of one) with oci-layout, index.json and blobs. It reads one
-//! image of a layout, and writes one image as a new layout. It uses no registry. OCI image-spec
+//! image of a layout, and writes one image as a new layout. It calls no registry. OCI image-spec
 //! 1.1, image-layout.md and image-index.md.
 
 use crate::digest::Digest;
@@ -22,9 +22,9 @@ pub enum LayoutError {
     /// A file of the layout is missing, unreadable or too long.
     #[error("`{path}` cannot be {what}: {source}")]
     File {
-        /// Which file.
+        /// Path of the file.
         path: String,
-        /// What was tried.
+        /// The step that failed.
         what: &'static str,
         /// The underlying I/O error.
         source: io::Error,
@@ -32,10 +32,10 @@ pub enum LayoutError {
     /// `oci-layout` or `index.json` is not JSON of the expected form.
     #[error("`{0}` is not an OCI image layout: {1}")]
     Malformed(String, String),
-    /// No manifest fits, or several do.
+    /// No manifest matches, or several do.
     #[error("`{at}` {why}")]
     Choice {
-        /// Which layout.
+        /// Path of the layout.
         at: String,
         /// What was found instead of one manifest, and what to do.
         why: String,
@@ -45,9 +45,9 @@ pub enum LayoutError {
     Damaged {
         /// The blob.
         digest: Digest,
-        /// Which layout.
+        /// Path of the layout.
         at: String,
-        /// In what way.
+        /// What is wrong with the bytes.
         why: String,
     },
     /// The manifest or configuration is refused.
@@ -55,12 +55,12 @@ pub enum LayoutError {
     Image(#[from] ImageError),
 }
 
-/// Where the files of a layout are: a folder, or a tar.
+/// Source of a layout's files: a folder or a tar.
 pub trait Store {
-    /// Its name in an error.
+    /// Its name, for error messages.
     fn name(&self) -> String;
 
-    /// The file at `path` (`/`-separated): its size in bytes and its content; `None` when there is
+    /// The file at `path` (separated by `/`): its size in bytes and its content; `None` if there is
     /// none.
     ///
     /// # Errors
@@ -92,11 +92,11 @@ impl Store for FolderStore {
     }
 }
 
-/// Reads the only image of a layout, or the one that `select` names by tag or digest. In an index
-/// of several platforms linux/`architecture` is taken, unless `select` is a digest.
+/// Reads the only image of a layout, or the one that `select` names by tag or digest. From an index
+/// of several platforms it takes linux/`architecture`, unless `select` is a digest.
 ///
 /// # Errors
-/// [`LayoutError`]: a file is missing, a digest is wrong, or more than one image fits.
+/// [`LayoutError`]: a file is missing, a digest is wrong, or more than one image matches.
 pub fn read(
     store: &dyn Store,
     select: Option<&str>,
@@ -111,7 +111,7 @@ pub fn read(
         other => {
             return Err(LayoutError::Malformed(
                 at,
-                format!("imageLayoutVersion is {other:?}, `1.0.0` is known"),
+                format!("imageLayoutVersion is {other:?}, only `1.0.0` is supported"),
             ));
         }
     }
@@ -172,7 +172,7 @@ pub fn write(image: &Image, dest: &Path) -> Result<(), LayoutError> {
         if !is_layout {
             return Err(LayoutError::Malformed(
                 dest.display().to_string(),
-                "it exists and is something else; name another folder".into(),
+                "it exists and is not an image layout; name another folder".into(),
             ));
         }
     }
@@ -193,7 +193,7 @@ pub fn write(image: &Image, dest: &Path) -> Result<(), LayoutError> {
 /// Opens the content of one file of a layout; the reader verifies a blob while it is read.
 pub(crate) type OpenFile<'a> = Box<dyn Fn() -> io::Result<Box<dyn Read + 'a>> + 'a>;
 
-/// Every file of the layout that holds `image` alone: path, size in bytes, content.
+/// Every file of the layout for only `image`: path, size in bytes, content.
 pub(crate) fn files(image: &Image) -> Vec<(String, u64, OpenFile<'_>)> {
     fn bytes<'a>(bytes: Vec<u8>) -> (u64, OpenFile<'a>) {
         (bytes.len() as u64, Box::new(move || Ok(Box::new(io::Cursor::new(bytes.clone())))))
@@ -250,7 +250,7 @@ fn parse_index(bytes: &[u8], at: &str) -> Result<ImageIndex, LayoutError> {
     serde_json::from_slice(bytes).map_err(|e| LayoutError::Malformed(at.to_owned(), e.to_string()))
 }
 
-/// The only fitting manifest of an index.
+/// The only matching manifest of an index.
 fn choose(
     index: &ImageIndex,
     select: Option<&str>,
@@ -270,7 +270,7 @@ fn choose(
                         || n.strip_suffix(":latest") == Some(called)
                 })
         });
-        // A tag that chose the outer index does not choose a platform inside it.
+        // A tag that selected the outer index does not select a platform inside it.
         if fitting.is_empty()
             && all.iter().all(|d| name(d).is_none())
             && !select.starts_with("sha256:")
@@ -367,7 +367,7 @@ fn read_json_blob(store: &dyn Store, descriptor: &Descriptor) -> Result<Vec<u8>,
     let damaged = |why| LayoutError::Damaged { digest: descriptor.digest, at: store.name(), why };
     if bytes.len() as u64 != descriptor.size_bytes {
         return Err(damaged(format!(
-            "it has {} bytes, {} are promised",
+            "it has {} bytes instead of {}",
             bytes.len(),
             descriptor.size_bytes
         )));

@@ -1,8 +1,8 @@
 //! A static ELF in, a minimal and reproducible OCI image out, no daemon.
 //!
 //! The core is pure: it takes text, bytes and readers, and the same input gives the same digest.
-//! The outer modules use disks, networks and processes. Nothing here contains an HTTP server,
-//! functions or the benches.
+//! The outer modules use disks, networks and processes. This crate contains no HTTP server, no
+//! functions and no benches.
 //!
 //! Reading order: [`digest`] and [`image`] (what an image is); [`recipe`], [`rootfs`], [`elf`],
 //! [`layer`], [`assemble`] (how one is made); [`entry`] and [`contents`] (what is in one); then the
@@ -73,6 +73,7 @@ pub mod manual;
 // Outer modules: processes. The sandbox runs an unpacked image (`check --run`, coldstart).
 pub mod cargo;
 pub mod check;
+pub mod listeners;
 pub mod load;
 #[allow(unsafe_code)]
 #[cfg_attr(not(target_os = "linux"), path = "sandbox/elsewhere.rs")]

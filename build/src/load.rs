@@ -1,5 +1,5 @@
-//! `docker load`: passes an image archive to Docker Engine through its own client, which knows
-//! where the engine is (context, DOCKER_HOST). It writes no archive.
+//! `docker load`: passes an image archive to Docker Engine through Docker's own client, which knows
+//! the engine's address (context, DOCKER_HOST). It writes no archive.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ pub enum LoadError {
         /// The underlying I/O error.
         source: io::Error,
     },
-    /// The engine refuses the archive, or does not answer.
+    /// The engine refuses the archive or does not answer.
     #[error("`docker load` failed: {why}; check with `docker info` that the engine runs")]
     Refused {
         /// The client's own text.

@@ -1,6 +1,6 @@
-//! Conversion for `docker load`: Docker Engine before version 23 reads no zstd in an archive, so
-//! such layers become gzip. The files stay the same, and so does the configuration, whose digest is
-//! Docker Engine's image id. It writes nothing.
+//! Conversion of an image for `docker load`. Docker Engine before version 23 does not support zstd
+//! in an archive, so zstd layers become gzip layers. The files stay the same, and so does the
+//! configuration, whose digest is Docker Engine's image id. It writes nothing.
 
 use crate::digest::Digest;
 use crate::image::{Blob, Compression, Image, ImageError, media_type};
@@ -29,7 +29,8 @@ pub enum LoadableError {
     Image(#[from] ImageError),
 }
 
-/// Returns `image`, with gzip layers in place of zstd ones. Each converted layer is held in memory.
+/// Returns `image` with gzip layers in place of zstd layers. Each converted layer is held in
+/// memory.
 ///
 /// # Errors
 /// [`LoadableError`].

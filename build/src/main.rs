@@ -1,4 +1,4 @@
-//! Program microimage. All that prints, reads the environment or chooses an exit code is here: 0 is
+//! Program microimage. Only this file prints, reads the environment and chooses the exit code: 0 is
 //! success, 1 is a failure or a negative result, 2 is an invalid command line.
 
 #![forbid(unsafe_code)]
@@ -21,11 +21,11 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     if env::args_os().nth(1).is_some_and(|argument| argument == sandbox::HELPER_SUBCOMMAND) {
-        // before anything else: the helper is single-threaded
+        // first of all, because the helper must be single-threaded
         return sandbox::helper_main().map_or(ExitCode::from(4), |()| ExitCode::SUCCESS);
     }
     if env::args_os().nth(1).is_some_and(|argument| argument == link::FIRST_ARGUMENT) {
-        return linked(); // rustc is calling, for `Cargo::build`
+        return linked(); // rustc calls this program as its linker, see `Cargo::build`
     }
     let arguments = Arguments::parse();
     let result = surroundings().and_then(|around| match &arguments.command {
@@ -59,7 +59,7 @@ fn printed(text: &str) -> io::Result<()> {
 }
 
 fn failed(why: &str) -> ExitCode {
-    let _ = writeln!(io::stderr(), "error: {why}"); // it may be closed
+    let _ = writeln!(io::stderr(), "error: {why}"); // standard error may be closed
     ExitCode::from(1)
 }
 
@@ -75,14 +75,15 @@ fn surroundings() -> Result<ProcessEnvironment, Box<dyn std::error::Error>> {
     let below_home = |name: &str| home.as_ref().map(|home| home.join(name));
     let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| below_home(".cargo"));
     Ok(ProcessEnvironment {
-        here: env::current_dir()
-            .map_err(|e| format!("the current directory is gone ({e}); change to another"))?,
+        here: env::current_dir().map_err(|e| {
+            format!("the current directory does not exist ({e}); change to another")
+        })?,
         cargo: Cargo {
             program: env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from),
-            home: cargo_home.ok_or("cargo's home is not known; set CARGO_HOME or HOME")?,
+            home: cargo_home.ok_or("cargo's home directory is unknown; set CARGO_HOME or HOME")?,
             linker: Some(
                 env::current_exe()
-                    .map_err(|e| format!("the path of this program is not known ({e})"))?,
+                    .map_err(|e| format!("the path of this program is unknown ({e})"))?,
             ),
             c_compiler: compiler::CCompiler::find(
                 env::var_os(compiler::CC_VARIABLE).as_deref(),

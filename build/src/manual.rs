@@ -4,6 +4,9 @@ use clap::{Args, Command, ValueEnum};
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// Widest line of prose on a page, in characters (tests/pages.rs).
+const PAGE_COLUMNS: usize = 120;
+
 /// `completions SHELL`.
 #[derive(Args, Clone, Debug)]
 pub struct CompletionsArguments {
@@ -56,7 +59,7 @@ pub fn completions(mut command: Command, shell: Shell) -> String {
 /// Runs `man`: writes the pages, or makes the Markdown. Returns the text to print.
 ///
 /// # Errors
-/// A message with the folder that cannot be written, and why.
+/// A message with the folder that cannot be written, and the reason.
 pub fn man(command: Command, arguments: &ManArguments) -> Result<String, String> {
     let Some(folder) = arguments.folder.as_deref().filter(|_| !arguments.markdown) else {
         return Ok(markdown(&command) + "\n");
@@ -75,8 +78,8 @@ pub fn with_flags(page: &str, block: &str) -> Option<String> {
     Some(format!("{before}{begin}\n{}\n\n{end}{after}", block.trim()))
 }
 
-/// Writes a page for the program and one for each of its commands into `folder`, which is made if
-/// needed.
+/// Writes a page for the program and one for each of its commands into `folder`, which is created
+/// if needed.
 ///
 /// # Errors
 /// The underlying I/O error.
@@ -97,7 +100,7 @@ pub fn markdown(command: &Command) -> String {
 
 fn describe(command: &Command, name: &str, page: &mut String) {
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-    page.push_str(&format!("### `{name}`\n\n{}.\n\n", cell(&about)));
+    page.push_str(&format!("### `{name}`\n\n{}\n\n", wrapped(&format!("{}.", cell(&about)))));
     let shown = |argument: &&clap::Arg| {
         let id = argument.get_id().as_str();
         !argument.is_hide_set() && id != "help" && id != "version"
@@ -161,6 +164,23 @@ fn row(argument: &clap::Arg) -> String {
     format!("| `{}` | {}{} | {} |\n", cell(&flag), cell(&help), cell(&choices), defaults.join(", "))
 }
 
+/// Words in lines of at most [`PAGE_COLUMNS`] characters.
+fn wrapped(text: &str) -> String {
+    let (mut page, mut column) = (String::new(), 0);
+    for word in text.split_whitespace() {
+        let width = word.chars().count();
+        let separator = match column {
+            0 => "",
+            _ if column + 1 + width <= PAGE_COLUMNS => " ",
+            _ => "\n",
+        };
+        page.push_str(separator);
+        page.push_str(word);
+        column = if separator == " " { column + 1 + width } else { width };
+    }
+    page
+}
+
 /// Text escaped for a table's cell.
 fn cell(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
@@ -189,5 +209,15 @@ mod tests {
              | `--quiet` | No words |  |\n\
              | `IMAGE` | Which |  |"
         );
+    }
+
+    #[test]
+    fn prose_is_wrapped_and_a_long_word_stays_whole() {
+        let (fits, long) = (vec!["é"; 60].join(" "), "x".repeat(130));
+        assert_eq!(
+            wrapped(&format!(" {fits}  {fits} {long} a ")),
+            format!("{fits}\n{fits}\n{long}\na")
+        );
+        assert_eq!(wrapped(""), "");
     }
 }

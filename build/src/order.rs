@@ -1,6 +1,6 @@
-//! Function order: the order of a program's functions and variables in memory, with those first
-//! that a start uses, in the order of their first use. A start then touches few pages, one after
-//! the other; what only errors and later requests need stays on disk.
+//! Function order: the order of a program's functions and variables in memory. Those that a start
+//! uses come first, in the order of their first use. A start then touches few pages in sequence;
+//! code for errors and later requests stays on disk.
 //!
 //! An order is a text with one name per line: as rustc-demangle prints it without hashes, or a C
 //! name as it is; `crate::*` means all names that mention that crate; `#` begins a comment. Symbols
@@ -14,14 +14,14 @@ use std::fmt::Write as _;
 /// A parsed order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Order {
-    /// Each name's place.
+    /// Position of each name.
     places: HashMap<String, usize>,
-    /// Crates with their place; their symbols follow the names.
+    /// Crates with their position; their symbols follow the names.
     crates: Vec<(String, usize)>,
 }
 
 impl Order {
-    /// Parses an order. If a name occurs twice, its first place counts.
+    /// Parses an order. If a name occurs twice, its first position counts.
     pub fn parse(text: &str) -> Order {
         let mut order = Order::default();
         let lines =
@@ -37,10 +37,10 @@ impl Order {
         order
     }
 
-    /// Content for the linker's `--symbol-ordering-file`: those of `symbols` that the order names,
-    /// and C names, which the linker looks up itself.
+    /// Content for the linker's `--symbol-ordering-file`: those of `symbols` that the order
+    /// contains, and C names, which the linker looks up itself.
     pub fn of_symbols<'a>(&self, symbols: impl Iterator<Item = &'a str>) -> String {
-        // Several symbols may have one name; they are sorted, so that the bytes are always the
+        // Several symbols may have one name. They are sorted, so that the bytes are always the
         // same.
         let mut placed = BTreeSet::new();
         for symbol in symbols {
@@ -66,8 +66,8 @@ impl Order {
 
 /// The name of a symbol, without the parts that change with compiler, version and folder.
 pub fn name(symbol: &str) -> String {
-    // What the compiler appends when it clones or splits a function; rustc-demangle leaves some of
-    // it.
+    // Suffixes that the compiler appends when it clones or splits a function; rustc-demangle leaves
+    // some of them.
     let symbol = symbol.split_once(".llvm.").map_or(symbol, |(symbol, _)| symbol);
     format!("{:#}", rustc_demangle::demangle(symbol))
 }
@@ -76,7 +76,7 @@ fn is_c(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.$".contains(&byte))
 }
 
-/// Whether `prefix`, a crate with its colons, is in `name` as a word of its own.
+/// Whether `name` contains `prefix`, a crate with its colons, as a whole word.
 fn mentions(name: &str, prefix: &str) -> bool {
     name.match_indices(prefix)
         .any(|(at, _)| !name[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':'))
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn listed_symbols_come_in_the_lists_order_then_those_of_a_crate() {
+    fn listed_symbols_precede_those_of_a_crate() {
         let order = Order::parse(
             "# comment\nstd::path::Path::join\n\n_start\nstd::env::vars\n\
              std::path::Path::join\nhello::*\n",
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crate_is_a_word_of_its_own() {
+    fn a_crate_is_matched_as_a_whole_word() {
         assert!(mentions("<hello::Greeting as serde::Deserialize>::deserialize", "hello::"));
         assert!(!mentions("other_hello::f", "hello::") && !mentions("std::hello::f", "hello::"));
     }

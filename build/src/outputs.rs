@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 pub struct Summary {
     /// Name and tag.
     pub reference: String,
-    /// Further names; left out if there are none.
+    /// Further names; omitted if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub further_references: Vec<String>,
     /// For example `linux/amd64`.
@@ -50,19 +50,19 @@ pub struct LayerSummary {
 /// Why the outputs could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
-    /// The layout.
+    /// The layout was not written.
     #[error(transparent)]
     Layout(#[from] LayoutError),
-    /// The archive.
+    /// The archive was not written.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
-    /// The image for the archive.
+    /// The image could not be converted for the archive.
     #[error(transparent)]
     Loadable(#[from] LoadableError),
-    /// image.json.
+    /// image.json was not written.
     #[error("`{path}` cannot be written: {source}")]
     File {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
         /// The underlying I/O error.
         source: io::Error,
@@ -95,7 +95,7 @@ impl Summary {
 /// Writes `folder`/oci, `folder`/docker.tar and, last, `folder`/image.json.
 ///
 /// # Errors
-/// [`OutputError`]; files written before stay and are complete.
+/// [`OutputError`]; files written before the error remain and are complete.
 pub fn write(assembled: &Assembled, folder: &Path) -> Result<Summary, OutputError> {
     layout::write(&assembled.image, &folder.join("oci"))?;
     archive::write(&loadable(&assembled.image)?, &folder.join("docker.tar"))?;

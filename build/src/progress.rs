@@ -1,5 +1,5 @@
-//! Progress of a push or pull on the terminal: one line, updated at most ten times a second. It
-//! counts nothing itself.
+//! Progress line of a push or pull on the terminal, updated at most ten times a second. It counts
+//! nothing itself.
 
 use microimage::inspect::size;
 use microimage::registry::{Progress, Report};
@@ -20,7 +20,7 @@ pub fn on_terminal() -> Report {
         }
         *painted = Some(Instant::now());
         let text = if is_over { String::new() } else { line(progress) };
-        // A closed terminal is no reason to stop.
+        // A closed terminal must not stop the transfer.
         let _ = write!(io::stderr(), "\r\x1b[K{text}");
     })
 }
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_has_the_progress() {
+    fn a_line_shows_the_progress() {
         let progress =
             Progress { what: "pushing", blobs_done: 1, blobs: 3, bytes_done: 512, bytes: 2048 };
         let line = line(&progress);

@@ -1,6 +1,6 @@
-//! Provenance: how an image was built, as an in-toto statement with SLSA provenance: what was
-//! built, by which tools, from which files. It is not signed, and has no time, so that the same
-//! build gives the same bytes. In-toto attestation framework 1.0; SLSA provenance 1.0.
+//! Provenance of an image: an in-toto statement with SLSA provenance about what was built, by which
+//! tools and from which files. It is not signed and contains no time, so the same build gives the
+//! same bytes. In-toto attestation framework 1.0; SLSA provenance 1.0.
 
 use crate::digest::Digest;
 use crate::image::Image;
@@ -19,15 +19,15 @@ const BUILDER: &str = "urn:firstbyte:microimage";
 pub struct Build<'a> {
     /// The workspace's package or example.
     pub function: &'a str,
-    /// The package's repository, as its Cargo.toml has it.
+    /// The package's repository, as in its Cargo.toml.
     pub repository: Option<&'a str>,
-    /// How it was compiled, as `--profile` has it.
+    /// Name of the build profile, as in `--profile`.
     pub profile: &'a str,
     /// Version of rustc.
     pub rustc: &'a str,
     /// Files that the build depends on, by name: Cargo.lock and the recipe.
     pub files: Vec<(&'a str, Digest)>,
-    /// The program.
+    /// Digest of the program.
     pub program: Digest,
 }
 

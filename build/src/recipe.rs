@@ -1,7 +1,7 @@
-//! Parser of scratch.Dockerfile: which files are copied where, and how the program is started. It
-//! takes text and a [`BuildContext`] of readers; it opens nothing itself. It supports the
-//! instructions that an image from scratch needs, with Docker's meaning; any other is an error with
-//! its line. Docker's Dockerfile reference.
+//! Parser of scratch.Dockerfile: which files are copied to which paths, and how the program is
+//! started. It takes text and a [`BuildContext`]; it opens no file itself. It supports the
+//! instructions that an image from scratch needs, with Docker's meaning. Every other instruction is
+//! an error that names its line. Docker's Dockerfile reference.
 
 mod copy;
 mod keyword;
@@ -19,46 +19,46 @@ use crate::rootfs::{Node, Rootfs, RootfsError};
 use std::io;
 use std::sync::Arc;
 
-/// The search path that Docker Engine gives every image that states none.
+/// The search path that Docker Engine sets in every image whose recipe sets none.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// A recipe: steps that fill the root, and how the result is started.
+/// A recipe: steps that fill the root file system, and the run configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Recipe {
-    /// In the order of the file.
+    /// Steps in the order of the file.
     pub steps: Vec<Step>,
     /// How a container of the image is started.
     pub run: RunConfig,
 }
 
-/// One thing that an instruction does to the root.
+/// One change that an instruction makes to the root file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// COPY.
+    /// COPY: copies files of the context.
     Copy {
         /// Line of the instruction.
         line: usize,
-        /// Paths in the context, clean.
+        /// Paths in the context, normalised.
         sources: Vec<String>,
-        /// Path in the image, clean, without leading slash.
+        /// Path in the image, normalised, without leading slash.
         destination: String,
         /// Whether the destination was written as a folder (`/bin/`, `.`).
         into_folder: bool,
-        /// Who owns what is copied (`--chown`); root without it.
+        /// Owner of the copied files (`--chown`); `None` means root.
         owner: Option<Owner>,
-        /// What becomes of the modes (`--chmod`).
+        /// Change of the copied files' modes (`--chmod`).
         mode: Option<ModeChange>,
     },
-    /// WORKDIR makes its folder.
+    /// WORKDIR: creates its folder.
     Folder {
         /// Line of the instruction.
         line: usize,
-        /// Path in the image, clean, without leading slash.
+        /// Path in the image, normalised, without leading slash.
         path: String,
     },
 }
 
-/// The part of the image configuration that a recipe states, in Docker's words.
+/// The part of the image configuration that a recipe sets, by Docker's names.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct RunConfig {
     /// ENTRYPOINT.
@@ -67,9 +67,9 @@ pub struct RunConfig {
     pub cmd: Vec<String>,
     /// ENV, in order; `PATH` first, as Docker Engine does.
     pub env: Vec<(String, String)>,
-    /// USER, empty when not stated.
+    /// USER; empty if the recipe has none.
     pub user: String,
-    /// WORKDIR, absolute, empty when not stated.
+    /// WORKDIR, an absolute path; empty if the recipe has none.
     pub working_dir: String,
     /// EXPOSE as `9000/tcp`, sorted.
     pub exposed_ports: Vec<String>,
@@ -77,33 +77,33 @@ pub struct RunConfig {
     pub labels: Vec<(String, String)>,
 }
 
-/// What a context knows of one of its entries.
+/// Kind of an entry of a build context.
 #[derive(Clone, Debug)]
 pub enum ContextEntry {
     /// A folder; the names in it come from [`BuildContext::names`].
     Folder,
-    /// A regular file, and whether anyone may execute it.
+    /// A regular file.
     File {
-        /// Any of the three execute bits.
+        /// Whether any of the three execute bits is set.
         executable: bool,
     },
     /// A symbolic link with its target.
     Symlink {
-        /// As written.
+        /// The target as written.
         target: String,
     },
 }
 
-/// Where COPY copies from. Paths are relative, clean and `/`-separated; entries that .dockerignore
-/// leaves out do not exist.
+/// Source of COPY. Paths are relative, normalised and separated by `/`. Entries that .dockerignore
+/// excludes do not exist.
 pub trait BuildContext {
-    /// What is at `path`, links not followed; `None` when nothing is.
+    /// The entry at `path`, without following links; `None` if there is none.
     ///
     /// # Errors
-    /// The underlying I/O error, or that it is neither file, folder nor link.
+    /// The underlying I/O error, or an entry that is neither file, folder nor link.
     fn entry(&self, path: &str) -> io::Result<Option<ContextEntry>>;
 
-    /// The names in the folder `path`, in any order.
+    /// Names of the entries in the folder `path`, in any order.
     ///
     /// # Errors
     /// The underlying I/O error, or a name that is not UTF-8.
@@ -116,28 +116,28 @@ pub trait BuildContext {
     fn read(&self, path: &str) -> io::Result<Arc<[u8]>>;
 }
 
-/// What is wrong with a recipe, and in which line.
+/// An error in a recipe, with its line.
 #[derive(Debug, thiserror::Error)]
 #[error("line {line}: {problem}")]
 pub struct RecipeError {
-    /// Counted from 1; for a problem without a line, the last one.
+    /// Line number, counted from 1; for a problem without a line, the last line.
     pub line: usize,
     /// What is wrong and what to do.
     pub problem: Problem,
 }
 
-/// What can be wrong with a recipe.
+/// Kinds of errors in a recipe.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
-    /// No such instruction.
+    /// Unknown instruction.
     #[error("unknown instruction `{keyword}`{suggestion}")]
     Unknown {
-        /// As written, in upper case.
+        /// The instruction as written, in upper case.
         keyword: String,
-        /// What may have been meant.
+        /// The closest known instruction, as text.
         suggestion: String,
     },
-    /// An instruction of Docker's that an image from scratch does without.
+    /// An instruction that Docker knows and an image from scratch cannot have.
     #[error("`{keyword}` is not supported: {why}")]
     Unsupported {
         /// The instruction.
@@ -145,7 +145,7 @@ pub enum Problem {
         /// Why, and what to do.
         why: &'static str,
     },
-    /// The instruction is known, what follows it is wrong.
+    /// A known instruction with wrong arguments.
     #[error("`{keyword}`: {why}")]
     Argument {
         /// The instruction.
@@ -164,7 +164,7 @@ pub enum Problem {
         /// The underlying I/O error.
         source: io::Error,
     },
-    /// The destination does not fit.
+    /// The destination conflicts with the file tree.
     #[error("`COPY`: {0}")]
     Rootfs(#[from] RootfsError),
 }
@@ -207,12 +207,12 @@ impl Recipe {
         Ok(recipe)
     }
 
-    /// Carries the steps out. `extra` are the files that the image gets beside these: an
-    /// /etc/passwd among them is the one that names of `--chown` are looked up in.
+    /// Runs the steps. `extra` are further files of the image. If they include an /etc/passwd,
+    /// names of `--chown` are looked up in it.
     ///
     /// # Errors
-    /// [`RecipeError`]: a source is not in the context, a destination does not fit, or nothing in
-    /// the image knows a name.
+    /// [`RecipeError`]: a source is not in the context, a destination conflicts with the tree, or
+    /// no file of the image defines a name.
     pub fn rootfs(
         &self,
         context: &dyn BuildContext,

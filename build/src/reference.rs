@@ -1,18 +1,18 @@
-//! Image names: the short form that users type, the full form that engines store, the tag. It calls
-//! no registry. Docker's reference grammar (distribution/reference), parsed by hand: the regular
-//! expression of oci-spec takes 25 ms to compile in each process; OCI image-spec, annotations.md,
-//! on `ref.name`.
+//! Image names: the short form that users write, the full form that engines store, and the tag. It
+//! calls no registry. Docker's reference grammar (distribution/reference), parsed by hand, because
+//! the regular expression of oci-spec takes 25 ms to compile in each process; OCI image-spec,
+//! annotations.md, on `ref.name`.
 
 use oci_spec::distribution::Reference;
 
-/// Host of a name that has none.
+/// Host of a name without a host.
 const HUB: &str = "docker.io";
 /// Longest repository name, in bytes.
 const MAX_REPOSITORY_BYTES: usize = 255;
 /// Longest tag, in bytes.
 const MAX_TAG_BYTES: usize = 128;
 
-/// Reads `[HOST/]NAME[:TAG][@DIGEST]`; a name without tag and digest has the tag `latest`.
+/// Parses `[HOST/]NAME[:TAG][@DIGEST]`; a name without tag and digest has the tag `latest`.
 ///
 /// # Errors
 /// What is wrong, as text.
@@ -36,14 +36,14 @@ pub fn parse(text: &str) -> Result<Reference, &'static str> {
         _ => (HUB, name),
     };
     if !is_host(host) {
-        return Err("its host is not a host's name");
+        return Err("its host is not a host name");
     }
     let host = if host == "index.docker.io" { HUB } else { host };
     if path.is_empty() {
         return Err("it has no name");
     }
     if path.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return Err("a name is lower case");
+        return Err("a name must be lower case");
     }
     if !path.split('/').all(is_component) {
         return Err("a name has lower-case letters and digits, with `.`, `_`, `__` or `-` between");
@@ -72,7 +72,7 @@ fn check_digest(digest: &str) -> Result<(), &'static str> {
         "sha256" => 64,
         "sha384" => 96,
         "sha512" => 128,
-        _ => return Err("the algorithm of its digest is not known; use sha256"),
+        _ => return Err("the algorithm of its digest is unknown; use sha256"),
     };
     match encoded.len() == length && encoded.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         true => Ok(()),
@@ -88,7 +88,7 @@ fn is_tag(tag: &str) -> bool {
         && bytes.all(|byte| is_word(byte) || byte == b'.' || byte == b'-')
 }
 
-/// A host's name, or an IPv6 address in brackets, with or without a port.
+/// Whether the text is a host name, or an IPv6 address in brackets, with or without a port.
 fn is_host(host: &str) -> bool {
     let (name, port) = match host.rsplit_once(':') {
         Some((name, port)) if !port.contains(']') => (name, Some(port)),
@@ -109,7 +109,8 @@ fn is_host(host: &str) -> bool {
     })
 }
 
-/// One part of a repository's name: runs of letters and digits, with one separator between two.
+/// Whether the text is one part of a repository's name: runs of letters and digits, with one
+/// separator between two.
 fn is_component(component: &str) -> bool {
     let is_run = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let mut rest = component;
@@ -136,7 +137,7 @@ pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// Annotation in which Docker Engine and containerd store the full name.
 pub const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
-/// `echo:1` as `docker.io/library/echo:1`; `None` when `name` is not a reference.
+/// `echo:1` as `docker.io/library/echo:1`; `None` if `name` is not a reference.
 pub fn full(name: &str) -> Option<String> {
     parse(name).ok().map(|reference| reference.whole())
 }
@@ -147,8 +148,8 @@ pub fn familiar(name: &str) -> &str {
     name.strip_prefix("library/").filter(|rest| !rest.contains('/')).unwrap_or(name)
 }
 
-/// `echo` as `echo:latest`, the form that `docker load` and every listing want; `None` when `name`
-/// is not a name with at most a tag.
+/// `echo` as `echo:latest`, the form that `docker load` and listings need; `None` if `name` is not
+/// a name with at most a tag.
 pub fn tagged(name: &str) -> Option<String> {
     let reference = parse(name).ok().filter(|reference| reference.digest().is_none())?;
     Some(format!(
@@ -167,11 +168,11 @@ pub fn tag(name: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// oci-spec's regular expression is the oracle. It takes three things that are refused here:
-    /// upper case in front of the first slash where that is no host, a host with a `_`, and letters
+    /// oci-spec's regular expression is the oracle. It accepts three things that are refused here:
+    /// upper case before the first slash if that part is not a host, a host with a `_`, and letters
     /// of other scripts in a tag.
     #[test]
-    fn reads_names_as_the_grammar_has_them() {
+    fn parses_names_by_the_grammar() {
         let digest = format!("sha256:{}", "a1".repeat(32));
         let parts = [
             "",
@@ -242,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn names_go_to_their_full_form_and_back() {
+    fn converts_names_to_their_full_form_and_back() {
         for (short, long, tagged) in [
             ("echo:1", "docker.io/library/echo:1", "1"),
             ("me/echo:1", "docker.io/me/echo:1", "1"),

@@ -155,7 +155,7 @@ impl Registry {
             if images[..n].iter().any(|other| platform(other) == platform(image)) {
                 let (os, architecture) = platform(image);
                 return Err(ImageError::Manifest(format!(
-                    "two images are for {os}/{architecture}; an index names one a platform"
+                    "two images are for {os}/{architecture}; an index has one image per platform"
                 ))
                 .into());
             }
@@ -219,7 +219,7 @@ impl Registry {
             let what = format!("layer `{}`", layer.digest);
             if layer.size_bytes > MAX_BLOB_BYTES {
                 return Err(ImageError::Limit(format!(
-                    "{what} has {} bytes, at most {MAX_BLOB_BYTES} are pulled",
+                    "{what} has {} bytes, more than the limit of {MAX_BLOB_BYTES}",
                     layer.size_bytes
                 ))
                 .into());

@@ -1,6 +1,6 @@
-//! File tree of an image, as a value: sorted names; owner root and modes with which every platform
-//! user can read, unless a recipe states others. It reads no disk and writes no tar. Modes become
-//! 0755 and 0644, so that the umask of a checkout does not change the digest.
+//! File tree of an image, as a value with sorted names. Owners are root, and modes allow every
+//! platform user to read, unless a recipe sets others. It reads no disk and writes no tar. Modes
+//! become 0755 and 0644, so that the umask of a checkout does not change the digest.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,18 +10,18 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rootfs {
     nodes: BTreeMap<String, Node>,
-    /// Of the entries that differ from the defaults.
+    /// Attributes of the entries that differ from the defaults.
     attributes: BTreeMap<String, Attributes>,
 }
 
-/// Owner and mode of an entry, where a recipe states them (`COPY --chown`, `--chmod`).
+/// Owner and mode of an entry, if a recipe sets them (`COPY --chown`, `--chmod`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attributes {
     /// User id.
     pub uid: u32,
     /// Group id.
     pub gid: u32,
-    /// Permission bits, the special ones among them; `None` for the node's own.
+    /// Permission bits, including the special ones; `None` means the node's own.
     pub mode: Option<u32>,
 }
 
@@ -33,9 +33,9 @@ pub enum Node {
         /// Permission bits.
         mode: u32,
     },
-    /// A regular file: 0o755 when executable, 0o644 otherwise.
+    /// A regular file: 0o755 if executable, 0o644 otherwise.
     File {
-        /// Whether anyone may execute it.
+        /// Whether every user may execute it.
         executable: bool,
         /// The content.
         content: Arc<[u8]>,
@@ -47,23 +47,23 @@ pub enum Node {
     },
 }
 
-/// Why an entry does not fit into the tree.
+/// Why an entry conflicts with the tree.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RootfsError {
-    /// A file is where a folder is needed, or the other way round.
+    /// There is a file in place of a folder, or a folder in place of a file.
     #[error("`/{path}` would be both a file and a folder; choose another destination")]
     Conflict {
-        /// The path in question.
+        /// Path of the entry.
         path: String,
     },
     /// The entrypoint's program is not in the tree.
     #[error(
-        "the entrypoint `{program}` is not in the image; COPY it there, the image holds: {holds}"
+        "the entrypoint `{program}` is not in the image; COPY it there; the image contains: {holds}"
     )]
     NoProgram {
         /// First word of the entrypoint.
         program: String,
-        /// Some of what the image holds.
+        /// Some of the image's entries.
         holds: String,
     },
     /// The entrypoint's program is not an executable file.
@@ -89,22 +89,22 @@ impl Node {
 }
 
 impl Rootfs {
-    /// Puts `node` at `path`, making parents with mode 0755. A folder that is there already stays,
-    /// with the more open of the two modes; files and links are replaced.
+    /// Puts `node` at `path`, and creates parents with mode 0755. An existing folder stays, with
+    /// the more permissive of the two modes; files and links are replaced.
     ///
     /// # Errors
-    /// [`RootfsError::Conflict`] when a file stands where a folder is needed, or the other way
-    /// round.
+    /// [`RootfsError::Conflict`] if there is a file in place of a folder, or a folder in place of a
+    /// file.
     pub fn insert(&mut self, path: &str, node: Node) -> Result<(), RootfsError> {
         self.place(path, node, None)
     }
 
-    /// Puts `node` at `path` as [`insert`](Rootfs::insert) does, with owner and mode. A folder that
-    /// is there already gets them too; parents that are made get the owner, and mode 0755.
+    /// Puts `node` at `path` as [`insert`](Rootfs::insert) does, with owner and mode. An existing
+    /// folder gets them too; new parents get the owner, and mode 0755.
     ///
     /// # Errors
-    /// [`RootfsError::Conflict`] when a file stands where a folder is needed, or the other way
-    /// round.
+    /// [`RootfsError::Conflict`] if there is a file in place of a folder, or a folder in place of a
+    /// file.
     pub fn insert_as(
         &mut self,
         path: &str,
@@ -171,7 +171,8 @@ impl Rootfs {
         self.attributes.get(path).copied().unwrap_or_default()
     }
 
-    /// The entry at `path` (absolute or not), links not followed. The root itself is not an entry.
+    /// The entry at `path` (absolute or not), without following links. The root itself is not an
+    /// entry.
     pub fn get(&self, path: &str) -> Option<&Node> {
         self.nodes.get(&normalize("/", path))
     }
@@ -181,16 +182,16 @@ impl Rootfs {
         normalize("/", path).is_empty() || matches!(self.get(path), Some(Node::Folder { .. }))
     }
 
-    /// Every entry, sorted by the bytes of its path; a folder comes before what is in it.
+    /// Every entry, sorted by the bytes of its path; a folder precedes its content.
     pub fn entries(&self) -> impl Iterator<Item = (&str, &Node)> {
         self.nodes.iter().map(|(path, node)| (path.as_str(), node))
     }
 
-    /// The bytes of the program that an exec of `program` would start: a path, or a name looked up
-    /// in `search_path` (`:`-separated), from `working_dir`.
+    /// The bytes of the program that executing `program` would start: a path, or a name looked up
+    /// in `search_path` (separated by `:`), from `working_dir`.
     ///
     /// # Errors
-    /// [`RootfsError`] when there is none, or it is not executable.
+    /// [`RootfsError`] if there is none, or it is not executable.
     pub fn program(
         &self,
         program: &str,
@@ -221,7 +222,7 @@ impl Rootfs {
         }
     }
 
-    /// The content of the file at `path`, links at its end followed.
+    /// The content of the file at `path`; links at its end are followed.
     pub fn file(&self, path: &str) -> Option<Arc<[u8]>> {
         match self.follow(&normalize("/", path))? {
             Node::File { content, .. } => Some(Arc::clone(content)),
@@ -229,7 +230,7 @@ impl Rootfs {
         }
     }
 
-    /// The entry at `path` once symbolic links at its end are followed.
+    /// The entry at `path`, after following symbolic links at its end.
     fn follow(&self, path: &str) -> Option<&Node> {
         let mut path = path.to_owned();
         for _ in 0..40 {
@@ -245,7 +246,7 @@ impl Rootfs {
 }
 
 /// `path` from the folder `base`, without leading slash, `.`, `..` and empty parts; `..` at the
-/// root stays there.
+/// root is the root.
 pub fn normalize(base: &str, path: &str) -> String {
     let base = if path.starts_with('/') { "" } else { base };
     let mut parts = Vec::new();
@@ -281,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_owner_and_mode_of_what_was_put_last() {
+    fn the_last_insert_decides_owner_and_mode() {
         let mut rootfs = Rootfs::default();
         let stated = Attributes { uid: 1, gid: 2, mode: Some(0o700) };
         rootfs.insert_as("srv/data/file", file(), stated).expect("room");
@@ -291,9 +292,9 @@ mod tests {
         rootfs.insert("srv/data/file", file()).expect("room");
         assert_eq!(rootfs.attributes("srv/data/file"), Attributes::default());
         rootfs.insert("srv", Node::Folder { mode: 0o755 }).expect("room");
-        assert_eq!(rootfs.attributes("srv"), parent, "it is there already");
+        assert_eq!(rootfs.attributes("srv"), parent, "an existing folder keeps them");
         rootfs.insert_as("srv", Node::Folder { mode: 0o755 }, Attributes::default()).expect("room");
-        assert_eq!(rootfs.attributes("srv"), Attributes::default(), "it is copied again");
+        assert_eq!(rootfs.attributes("srv"), Attributes::default(), "a second COPY sets them");
     }
 
     #[test]

@@ -1,13 +1,13 @@
-//! Sandbox: runs a program from an unpacked rootfs in isolation: mount, pid, network, uts, ipc and
-//! user namespaces, a read-only root with a tmpfs `/tmp`, loopback up, nothing else. It is made for
-//! measuring, and looks like a function platform's from inside. It is not a security product: there
-//! is no seccomp filter, and images are expected to be the user's own.
+//! Sandbox: runs a program from an unpacked rootfs in isolation. It uses mount, pid, network, uts,
+//! ipc and user namespaces, a read-only root with a tmpfs `/tmp`, and a loopback interface. It is
+//! made for measurements, and looks like a function platform's sandbox from inside. It is not a
+//! security product: there is no seccomp filter, and it expects images of the user's own.
 //!
-//! The work is done by a *helper*: one single-threaded process (this same executable, started
-//! with a hidden subcommand that calls [`helper_main`]) which forks instances on request. A program
-//! with threads cannot safely run code between fork and exec; the helper can, and forking it is
-//! cheap, so the time between "rootfs complete" and `execve` is the kernel's and not ours.
-//! Vocabulary: OCI runtime-spec (create = everything up to exec, start = exec).
+//! A *helper* does the work: a single-threaded process (this same executable, started with a hidden
+//! subcommand that calls [`helper_main`]) that forks instances on request. A program with threads
+//! cannot safely run code between fork and exec; the helper can. Forking the helper is cheap, so
+//! the time between a complete rootfs and `execve` is the kernel's. Terms: OCI runtime-spec (create
+//! = everything up to exec, start = exec).
 
 mod cgroup;
 mod etc;
@@ -44,10 +44,10 @@ pub use plan::{
 pub use reach::{MAX_REACH, Reach, ReachError};
 pub use user::{UserError, user_of};
 
-/// How many bytes of an instance's output are kept: the last ones.
+/// Number of bytes kept of the end of an instance's output.
 const OUTPUT_KEPT_BYTES: usize = 8 * 1024;
 
-/// The helper process and the way to talk to it. Dropping it ends the helper and every instance.
+/// The helper process, and the socket to it. Dropping this ends the helper and every instance.
 pub struct Launcher {
     control: OwnedFd,
     child: Child,
@@ -58,7 +58,7 @@ impl Launcher {
     /// Starts the helper: `executable` with [`HELPER_SUBCOMMAND`], usually `/proc/self/exe`.
     ///
     /// # Errors
-    /// [`Error::Helper`] when the executable does not start.
+    /// [`Error::Helper`] if the executable does not start.
     pub fn start(executable: &Path) -> Result<Self, Error> {
         let (ours, theirs) = wire::pair().map_err(Error::Helper)?;
         let mut command = Command::new(executable);
@@ -67,22 +67,23 @@ impl Launcher {
             .arg(HELPER_SUBCOMMAND)
             .stdin(Stdio::from(theirs)) // the control socket is the helper's standard input
             .stdout(Stdio::null())
-            .process_group(0); // Ctrl-C is ours to handle: the helper ends when the socket closes
+            // this process handles Ctrl-C: the helper ends when the socket closes
+            .process_group(0);
         let child = command.spawn().map_err(Error::Helper)?;
         Ok(Self { control: ours, child, network: None })
     }
 
-    /// Instances whose plan has [`Plan::network`] are connected to this one.
+    /// Connects instances whose plan has [`Plan::network`] to this network.
     pub fn with_network(mut self, network: Option<Arc<Network>>) -> Self {
         self.network = network;
         self
     }
 
-    /// Creates an instance and returns once its program is about to be executed: everything but
-    /// `execve` is done, the sockets are here. `execve` follows within microseconds.
+    /// Creates an instance, and returns just before its program is executed: all steps except
+    /// `execve` are done, and the sockets have arrived. `execve` follows within microseconds.
     ///
     /// # Errors
-    /// What the kernel refused, with the step that it refused it in.
+    /// The kernel's error, and the step that failed.
     pub fn launch(&mut self, plan: &Plan) -> Result<Instance, Error> {
         let mut instance = self.begin(plan)?;
         match instance.wait_ready() {
@@ -94,12 +95,12 @@ impl Launcher {
         }
     }
 
-    /// The first half of [`Launcher::launch`]: the instance exists, and builds its walls by itself.
-    /// Several may do so at once; wait for each with [`Instance::wait_ready`], and end those that
-    /// fail.
+    /// The first half of [`Launcher::launch`]: creates the instance, which then sets up its
+    /// isolation by itself. Several instances may do so at once; wait for each with
+    /// [`Instance::wait_ready`], and end those that fail.
     ///
     /// # Errors
-    /// [`Error`]: no process could be made.
+    /// [`Error`] if no process could be created.
     pub fn begin(&mut self, plan: &Plan) -> Result<Instance, Error> {
         let (events, child_events) = wire::pair().map_err(descriptors)?;
         let (output, child_output) = wire::output_pipe().map_err(descriptors)?;
@@ -129,7 +130,7 @@ impl Launcher {
     /// Kills the instance (and with it its pid namespace) and reaps it.
     ///
     /// # Errors
-    /// [`Error::Helper`] when the helper is gone; the instance is then gone too.
+    /// [`Error::Helper`] if the helper has ended; the instance has then ended too.
     pub fn end(&mut self, instance: Instance) -> Result<Exit, Error> {
         wire::send(&self.control, &Request::End { pid: instance.pid }, &[])
             .map_err(Error::Helper)?;
@@ -147,7 +148,7 @@ impl Launcher {
 
 impl Drop for Launcher {
     fn drop(&mut self) {
-        // Shutting the socket down is the order to end: the helper kills its instances and exits.
+        // Shutting the socket down tells the helper to kill its instances and to exit.
         let _ =
             nix::sys::socket::shutdown(self.control.as_raw_fd(), nix::sys::socket::Shutdown::Both);
         let _ = self.child.wait();
@@ -163,46 +164,47 @@ pub struct Instance {
     kept: Vec<u8>,
     sockets: Vec<OwnedFd>,
     network: Option<(Arc<Network>, Inside)>,
-    /// Put away with the instance.
+    /// The instance's network, removed together with the instance.
     connected: Option<network::Connected>,
     exec_ns: Option<u64>,
 }
 
 impl Instance {
-    /// Process id as this host sees it.
+    /// Process id in the host's pid namespace.
     pub fn pid(&self) -> i32 {
         self.pid
     }
 
-    /// The sockets that [`Plan::sockets`] asked for: unconnected IPv4 TCP sockets that live in the
-    /// instance's network namespace, so that the measuring side needs to enter nothing.
+    /// The sockets that [`Plan::sockets`] requested: unconnected IPv4 TCP sockets of the instance's
+    /// network namespace. The measuring side needs to enter no namespace.
     pub fn take_sockets(&mut self) -> Vec<OwnedFd> {
         std::mem::take(&mut self.sockets)
     }
 
-    /// The moment of `execve`, CLOCK_MONOTONIC in nanoseconds, once it is known.
+    /// The time of `execve` by CLOCK_MONOTONIC, in nanoseconds; `None` until it is known.
     ///
     /// # Errors
-    /// [`Error::Step`] when `execve` or a step before it failed.
+    /// [`Error::Step`] if `execve` or an earlier step failed.
     pub fn exec_ns(&mut self) -> Result<Option<u64>, Error> {
         self.read_events(false)?;
         Ok(self.exec_ns)
     }
 
-    /// What the program tried to call and could not, a sentence each: names that were looked up
-    /// where there is no network, addresses without a route. Nothing once it has ended, or without
+    /// The program's calls that failed, one sentence each: names that were looked up without a
+    /// network, addresses without a route. Empty after the program has ended, or without
     /// [`Plan::network`].
     pub fn called_in_vain(&self) -> Vec<String> {
         self.connected.as_ref().map(network::Connected::in_vain).unwrap_or_default()
     }
 
-    /// Where the program was refused on its own loopback, because nobody listens there: it may have
-    /// meant this machine's. Nothing where [`Inside::hears_refusals`] was not asked for.
+    /// Addresses of the instance's own loopback that refused the program because no server listens
+    /// there: the program may have meant this machine's loopback. Empty without
+    /// [`Inside::hears_refusals`].
     pub fn called_in_vain_here(&self) -> Vec<SocketAddr> {
         self.connected.as_ref().map(network::Connected::refused).unwrap_or_default()
     }
 
-    /// Named ports of this machine that the program called, and where nobody listens.
+    /// Named ports of this machine that the program called and where no server listens.
     pub fn called_nobody(&self) -> Vec<SocketAddr> {
         self.connected.as_ref().map(network::Connected::unanswered).unwrap_or_default()
     }
@@ -212,14 +214,14 @@ impl Instance {
         readable(&self.pidfd, Some(Duration::ZERO))
     }
 
-    /// Blocks until the program has ended or the time is over; says whether it has ended.
+    /// Blocks until the program has ended or the time limit has passed; returns whether it has
+    /// ended.
     pub fn wait_end(&self, limit: Duration) -> bool {
         readable(&self.pidfd, Some(limit))
     }
 
-    /// The end of what the program has printed so far on standard output and error (8 KiB at
-    /// most). Takes what waits in the pipe; never blocks. Nothing once [`Instance::take_output`]
-    /// was called.
+    /// The last 8 KiB of the program's standard output and error so far. It reads what is in the
+    /// pipe and never blocks. Empty after a call of [`Instance::take_output`].
     pub fn output_tail(&mut self) -> String {
         let mut piece = [0u8; 4096];
         while let Some(Ok(n @ 1..)) =
@@ -234,9 +236,8 @@ impl Instance {
         String::from_utf8_lossy(&self.kept[from..]).into_owned()
     }
 
-    /// The pipe with all that the program prints on standard output and error, for one who reads
-    /// along: reading blocks from now on, and ends when the program has ended. `None` the second
-    /// time.
+    /// The pipe with the program's standard output and error, for a caller that reads along.
+    /// Reading blocks from now on, and ends when the program has ended. `None` at the second call.
     pub fn take_output(&mut self) -> Option<OwnedFd> {
         let output = self.output.take()?;
         nix::fcntl::fcntl(&output, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::empty()))
@@ -244,15 +245,15 @@ impl Instance {
         Some(output)
     }
 
-    /// Blocks until the program is about to be executed: its sockets are then here.
+    /// Blocks until just before the program is executed; its sockets have then arrived.
     ///
     /// # Errors
-    /// What the kernel refused, with the step that it refused it in.
+    /// The kernel's error, and the step that failed.
     pub fn wait_ready(&mut self) -> Result<(), Error> {
         self.read_events(true)
     }
 
-    /// Reads what the child has to say. `wait`: until it is ready or has failed.
+    /// Reads the child's messages. With `wait` it blocks until the child is ready or has failed.
     fn read_events(&mut self, wait: bool) -> Result<(), Error> {
         loop {
             if !wait && !readable(&self.events, Some(Duration::ZERO)) {
@@ -271,7 +272,7 @@ impl Instance {
                 }
                 Ok((Event::Exec { at_ns }, _)) => self.exec_ns = Some(at_ns),
                 Ok((Event::Failed(failure), _)) => return Err(failure.into()),
-                // The socket closes with execve: there is nothing more to come.
+                // The socket closes at execve: no further message follows.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && !wait => {
                     return Ok(());
                 }
@@ -296,8 +297,8 @@ fn setting_up(source: io::Error) -> Error {
     Error::Step { step: "setting up".into(), source }
 }
 
-/// The most memory that a process had resident so far, in bytes, shared and file pages included
-/// (proc(5), status, VmHWM). `None` when the process has ended.
+/// The largest resident memory of a process so far, in bytes, including shared and file pages
+/// (proc(5), status, VmHWM). `None` if the process has ended.
 pub fn peak_resident_bytes(pid: i32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -321,7 +322,7 @@ impl From<wire::Failure> for Error {
     }
 }
 
-/// Whether a refused namespace means that there are too many, rather than that there may be none
+/// Whether a namespace was refused because a limit is reached, and not because none is permitted
 /// (clone(2), EAGAIN and ENOSPC).
 fn is_full(which: &str, errno: i32) -> bool {
     let none_allowed = || {
@@ -340,7 +341,7 @@ fn is_full(which: &str, errno: i32) -> bool {
     }
 }
 
-/// The tool itself has no descriptor left, or its helper is gone.
+/// This process has no free descriptor, or its helper has ended.
 fn descriptors(source: io::Error) -> Error {
     match source.raw_os_error() {
         Some(nix::libc::EMFILE | nix::libc::ENFILE) => {

@@ -1,5 +1,5 @@
 //! Bill of materials: the crates compiled into a function's program, as a CycloneDX 1.5 document.
-//! It is written beside the image and never attached to its tag: an index or attestation there
+//! It is written beside the image and never attached to its tag, where an index or attestation
 //! would cost every pull a request. It uses cargo's resolution and the messages of the same build;
 //! it runs nothing. CycloneDX specification 1.5; package URL specification.
 
@@ -24,7 +24,7 @@ pub const MEDIA_TYPE: &str = "application/vnd.cyclonedx+json";
 /// Why there is no bill of materials.
 #[derive(Debug, thiserror::Error)]
 pub enum SbomError {
-    /// Cargo gave no dependency graph.
+    /// Cargo resolved no dependency graph.
     #[error("cargo resolved no dependencies for `{0}`; run `cargo metadata` to see why")]
     NoGraph(String),
     /// The library cannot write the document.
@@ -37,13 +37,13 @@ pub enum SbomError {
 pub struct Program<'a> {
     /// The package of the binary or example.
     pub package: &'a Package,
-    /// Its name in the bill.
+    /// The program's name in the bill.
     pub name: &'a str,
     /// Dependencies, resolved for the program's target.
     pub metadata: &'a Metadata,
-    /// Every package that cargo compiled something of in this build.
+    /// Every package of which cargo compiled something in this build.
     pub built: &'a [PackageId],
-    /// Version of rustc, and so of the standard library.
+    /// Version of rustc, and therefore of the standard library.
     pub rustc: &'a str,
     /// Digest of the program's file.
     pub digest: Digest,
@@ -108,8 +108,9 @@ pub fn cyclonedx(program: &Program<'_>) -> Result<Vec<u8>, SbomError> {
 
 const STD_REFERENCE: &str = "rust-std";
 
-/// The packages whose code is in the program, each with its dependencies: reached by normal
-/// dependencies, compiled in this build, and not only run by the compiler (procedural macros).
+/// The packages whose code is in the program, each with its dependencies. They are reached by
+/// normal dependencies, compiled in this build, and not only run by the compiler (procedural
+/// macros).
 fn linked<'a>(
     program: &Program<'a>,
 ) -> Result<BTreeMap<&'a PackageId, Vec<&'a PackageId>>, SbomError> {
@@ -165,8 +166,8 @@ fn component(package: &Package) -> Component {
     component
 }
 
-/// The standard library, the allocator's and musl's code in it included: they come with the
-/// compiler, not from a registry.
+/// The standard library, including the code of the allocator and of musl in it. It comes with the
+/// compiler and not from a registry.
 fn standard_library(rustc: &str) -> Component {
     let mut component =
         Component::new(Classification::Library, "rust-std", rustc, Some(STD_REFERENCE.to_owned()));

@@ -19,7 +19,7 @@ pub const MAX_BODY_BYTES: usize = 6 << 20;
 /// The largest asynchronous event, in bytes.
 pub const MAX_ASYNC_BYTES: usize = 128 << 10;
 
-/// How the names of the platform's own header fields begin, in lower case.
+/// Prefix of the platform's own header fields, in lower case.
 pub const HEADER_PREFIX: &str = "x-scf-";
 
 /// Names of the header fields that the platform adds to a request, as its documents write them.

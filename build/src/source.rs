@@ -1,4 +1,4 @@
-//! Source of an image, by the text that a user types: an OCI layout, an archive, a registry's
+//! Loader of an image by the text that a user writes: an OCI layout, an archive, or a registry
 //! reference. It chooses the reader and reads nothing itself.
 
 use crate::archive::{self, ArchiveError};
@@ -10,7 +10,7 @@ use crate::registry::{
 };
 use std::path::{Path, PathBuf};
 
-/// Why no image could be loaded.
+/// Why an image could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// The path does not exist.
@@ -20,13 +20,13 @@ pub enum SourceError {
          Hub's host is docker.io; `just image` writes target/image/oci and target/image/docker.tar"
     )]
     Missing(PathBuf),
-    /// The folder is not an OCI layout, or a broken one.
+    /// The folder is not an OCI layout, or the layout is malformed.
     #[error(transparent)]
     Layout(#[from] LayoutError),
-    /// The file is not an image archive, or a broken one.
+    /// The file is not an image archive, or the archive is malformed.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
-    /// The registry.
+    /// The registry returned an error.
     #[cfg(feature = "registry")]
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -38,7 +38,7 @@ pub enum SourceError {
 /// is `localhost`).
 ///
 /// # Errors
-/// [`SourceError`]: nothing there, not an image, or broken.
+/// [`SourceError`]: the place does not exist, is not an image, or is malformed.
 pub fn load(place: &str) -> Result<Image, SourceError> {
     match on_disk(place, "amd64") {
         Some(result) => result,
@@ -51,11 +51,11 @@ pub fn load(place: &str) -> Result<Image, SourceError> {
     }
 }
 
-/// [`load`] with the credentials that `credentials` gives for a registry. If a name has several
-/// platforms, the manifest for `architecture` is taken.
+/// [`load`] with the credentials that `credentials` returns for a registry. From an index of
+/// several platforms it takes the manifest for `architecture`.
 ///
 /// # Errors
-/// [`SourceError`]: nothing there, not an image, or broken.
+/// [`SourceError`]: the place does not exist, is not an image, or is malformed.
 #[cfg(feature = "registry")]
 pub fn load_with(
     place: &str,
@@ -68,11 +68,11 @@ pub fn load_with(
     })
 }
 
-/// [`load`] with `access` for a registry. If a name has several platforms, the manifest for
-/// `architecture` is taken.
+/// [`load`] with `access` for registries. From an index of several platforms it takes the manifest
+/// for `architecture`.
 ///
 /// # Errors
-/// [`SourceError`]: nothing there, not an image, or broken.
+/// [`SourceError`]: the place does not exist, is not an image, or is malformed.
 #[cfg(feature = "registry")]
 pub fn load_through(
     place: &str,
@@ -118,7 +118,7 @@ fn on_disk(place: &str, architecture: &str) -> Option<Result<Image, SourceError>
     }
 }
 
-/// Whether text that is not a path names a registry: its first part is a host, by Docker's rule.
+/// Whether text that is not a path names a registry: its first part is a host by Docker's rule.
 #[cfg(feature = "registry")]
 fn names_a_host(place: &str) -> bool {
     let place = place.strip_prefix("docker://").map_or(place, |rest| rest);

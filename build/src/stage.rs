@@ -1,6 +1,6 @@
-//! Staging: files and folders that appear complete or not at all. They are written under a
-//! temporary name beside their place, then renamed. rename(2) replaces a file in one step,
-//! renameat2(2) with `RENAME_EXCHANGE` a folder.
+//! Staging of files and folders that appear complete or not at all. They are written under a
+//! temporary name beside their final place, then renamed. rename(2) replaces a file in one step;
+//! renameat2(2) with `RENAME_EXCHANGE` replaces a folder.
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -12,34 +12,35 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-/// A file or folder under a temporary name, removed when dropped before [`keep`](Staging::keep).
+/// A file or folder under a temporary name. It is removed if it is dropped before
+/// [`keep`](Staging::keep).
 pub struct Staging {
     path: PathBuf,
     kept: bool,
 }
 
 impl Staging {
-    /// A new empty folder beside `target`, whose parents are made if needed.
+    /// A new empty folder beside `target`; missing parents are created.
     ///
     /// # Errors
-    /// The underlying I/O error when folders cannot be made.
+    /// The underlying I/O error if a folder cannot be created.
     pub fn folder(target: &Path) -> io::Result<Staging> {
         Staging::unused(target, |path| fs::create_dir(path))
     }
 
-    /// A new empty folder beside `target` that other users cannot enter: while it is filled, its
-    /// contents may come from outside.
+    /// A new empty folder beside `target` that other users cannot enter, because content from
+    /// outside may be written into it.
     ///
     /// # Errors
-    /// The underlying I/O error when folders cannot be made.
+    /// The underlying I/O error if a folder cannot be created.
     pub fn private_folder(target: &Path) -> io::Result<Staging> {
         Staging::unused(target, |path| fs::DirBuilder::new().mode(0o700).create(path))
     }
 
-    /// A new empty file beside `target`, whose parents are made if needed.
+    /// A new empty file beside `target`; missing parents are created.
     ///
     /// # Errors
-    /// The underlying I/O error when it cannot be made.
+    /// The underlying I/O error if it cannot be created.
     pub fn file(target: &Path) -> io::Result<Staging> {
         Staging::unused(target, |path| fs::File::create_new(path).map(drop))
     }
@@ -49,10 +50,10 @@ impl Staging {
         &self.path
     }
 
-    /// Puts the content at `target`, replacing what is there.
+    /// Moves the content to `target`, and replaces what is there.
     ///
     /// # Errors
-    /// The underlying I/O error; then what was at `target` is still there.
+    /// The underlying I/O error; `target` is then unchanged.
     pub fn keep(mut self, target: &Path) -> io::Result<()> {
         if !self.path.is_dir() {
             fs::rename(&self.path, target)?;
@@ -93,13 +94,13 @@ impl Staging {
             return Ok(());
         }
         match rustix::fs::renameat_with(CWD, &self.path, CWD, target, RenameFlags::EXCHANGE) {
-            // There was always one of them; the old one now has the temporary name, and is removed
-            // on drop.
-            Err(Errno::INVAL | Errno::NOSYS) => {} // a file system that cannot exchange
+            // `target` existed at every moment; the old one now has the temporary name, and is
+            // removed on drop.
+            Err(Errno::INVAL | Errno::NOSYS) => {} // the file system cannot exchange
             other => return other,
         }
-        // A folder that is not empty cannot be renamed over: move the old one aside, and back if
-        // the new one cannot follow.
+        // A rename cannot replace a folder that is not empty: move the old one aside, and back if
+        // the new one cannot be moved.
         let aside = self.path.with_extension("old");
         rustix::fs::renameat(CWD, target, CWD, &aside)?;
         if let Err(error) = rustix::fs::renameat(CWD, &self.path, CWD, target) {
@@ -139,7 +140,7 @@ impl Staging {
         }
         Err(io::Error::new(
             io::ErrorKind::AlreadyExists,
-            "a thousand temporary names are taken; remove old `.tmp` entries",
+            "a thousand temporary names are in use; remove old `.tmp` entries",
         ))
     }
 }
@@ -147,7 +148,7 @@ impl Staging {
 impl Drop for Staging {
     fn drop(&mut self) {
         if !self.kept {
-            // The error that led here is the one to report.
+            // Report the error that caused the drop, not an error of the removal.
             let _ = remove_tree(CWD, self.path.as_os_str());
         }
     }
@@ -181,7 +182,7 @@ pub(crate) fn remove_tree(parent: impl AsFd, name: &OsStr) -> Result<(), Errno> 
     rustix::fs::unlinkat(&parent, name, AtFlags::REMOVEDIR)
 }
 
-/// Opens a folder for reading, also as an owner who is not root.
+/// Opens a folder for reading, even if its owner is not root and has no permission yet.
 fn open_folder(parent: impl AsFd, name: &OsStr) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = rustix::fs::openat(&parent, name, flags, Mode::empty());
@@ -213,7 +214,7 @@ fn unlinked(folder: &OwnedFd, name: &OsStr) -> Result<bool, Errno> {
     }
 }
 
-/// Moves the folder `name` into `base`, under a name that is free there.
+/// Moves the folder `name` into `base`, under an unused name.
 fn move_up(
     folder: &OwnedFd,
     name: &OsStr,
@@ -253,10 +254,10 @@ pub(crate) fn names(folder: impl AsFd) -> Result<Vec<OsString>, Errno> {
     Ok(names)
 }
 
-/// Writes `bytes` as the file `target`, whole or not at all.
+/// Writes `bytes` as the file `target`, completely or not at all.
 ///
 /// # Errors
-/// The underlying I/O error; then what was at `target` is still there.
+/// The underlying I/O error; `target` is then unchanged.
 pub fn write_file(target: &Path, bytes: &[u8]) -> io::Result<()> {
     let staging = Staging::file(target)?;
     fs::write(staging.path(), bytes)?;

@@ -58,7 +58,7 @@ pub enum UnpackError {
     },
     /// The uncompressed tar does not match the configuration's DiffID.
     #[error(
-        "layer `{layer}` unpacks to `{found}`, the image promises `{promised}`; nothing was kept"
+        "layer `{layer}` unpacks to `{found}`, the image states `{promised}`; nothing was kept"
     )]
     DiffId {
         /// Digest of the compressed layer.
@@ -86,8 +86,8 @@ pub fn unpack_image(
     if dest.symlink_metadata().is_ok() {
         return Err(UnpackError::Exists(dest.to_owned()));
     }
-    // Closed to other users until it is complete: as root, they could at once use a folder of the
-    // image that anyone may write to.
+    // The folder is closed to other users until it is complete. Otherwise they could use a
+    // world-writable folder of an image that root unpacks.
     let staging =
         crate::stage::Staging::private_folder(dest).map_err(|source| disk(dest, "made", source))?;
     let budget = Budget::new(limits);
@@ -139,12 +139,12 @@ pub fn left_out(done: &[Unpacked]) -> Vec<String> {
     let others = sum(|u| u.ignored_xattrs) - capabilities;
     let mut lines = Vec::new();
     if devices > 0 {
-        lines.push(format!("left out: {devices} devices, which the platform brings itself"));
+        lines.push(format!("left out: {devices} devices, which the platform provides"));
     }
     if capabilities > 0 {
         lines.push(format!(
-            "left out: the capabilities of {capabilities} files; unpack as root, onto a file \
-             system that keeps them"
+            "left out: the capabilities of {capabilities} files; unpack as root onto a file \
+             system that supports them"
         ));
     }
     if others > 0 {

@@ -1,4 +1,4 @@
-//! Words of an instruction: quotes, escapes and `$NAME`. Docker's Dockerfile reference,
+//! Words of an instruction: quotes, escapes and variables. Docker's Dockerfile reference,
 //! "Environment replacement": `$NAME`, `${NAME}`, `${NAME:-word}`, `${NAME:+word}`.
 
 /// Splits at white space outside of quotes; quotes and escapes stay in the words.
@@ -20,8 +20,7 @@ pub(crate) fn split(text: &str, escape: char) -> Vec<String> {
             _ => {}
         }
         word.push(c);
-        // An escaped quote or blank does not end anything, except that single quotes know no
-        // escapes.
+        // An escaped quote or space does not end a word. Single quotes have no escapes.
         if c == escape && quote != Some('\'') {
             word.extend(characters.next());
         }
@@ -58,7 +57,7 @@ pub(crate) fn expand(
                     Some('$') => variable(&mut rest, &mut out, word, escape, lookup)?,
                     Some(inner) if inner == escape => match rest.next() {
                         // Inside double quotes only these are special; before any other character
-                        // the escape is itself.
+                        // the escape character stands for itself.
                         Some(special) if special == '"' || special == '$' || special == escape => {
                             out.push(special)
                         }
@@ -77,7 +76,7 @@ pub(crate) fn expand(
     Ok(out)
 }
 
-/// What follows a `$`.
+/// Expands the variable after a `$`.
 fn variable(
     rest: &mut std::iter::Peekable<std::str::Chars<'_>>,
     out: &mut String,
@@ -91,7 +90,7 @@ fn variable(
         while let Some(c) = rest.next_if(name_character) {
             name.push(c);
         }
-        // A `$` before anything else is a dollar sign.
+        // A `$` before any other character is a dollar sign.
         if name.is_empty() {
             out.push('$')
         } else {
@@ -127,9 +126,7 @@ fn variable(
         }
         (Some(":+"), _) => {}
         _ => {
-            return Err(format!(
-                "`${{{inner}}}` has a modifier that is not known; `:-` and `:+` are"
-            ));
+            return Err(format!("`${{{inner}}}` has an unknown modifier; use `:-` or `:+`"));
         }
     }
     Ok(())

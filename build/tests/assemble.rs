@@ -1,4 +1,5 @@
-//! Recipe and files in, image out: the same bytes for every user, in every folder, at any time.
+//! Assembly from outside: a recipe and files give an image with the same bytes for every user, in
+//! every folder and at any time.
 
 mod common;
 
@@ -20,15 +21,15 @@ use std::process::Command;
 const RECIPE: &str =
     "FROM scratch\nCOPY app /app\nCOPY etc /etc\nEXPOSE 9000\nENTRYPOINT [\"/app\"]\n";
 
-/// Digests of `RECIPE` over the committed program. A change here is a change for everyone who pins
-/// a digest: say so in CHANGELOG.md.
+/// Digests of `RECIPE` over the committed program. A change here affects everyone who pins a
+/// digest: describe it in CHANGELOG.md.
 const GOLDEN_MANIFEST: &str =
     "sha256:a4bda93fadc245ce8e9eb3dd263b23b58d0c6339beba4e1c3a98f0742edcdde8";
 const GOLDEN_DIFF_ID: &str =
     "sha256:8cdabdc735a2b50daab4a8696f4626320972e6596dece6255d0a05e25045850a";
 
-/// The same over OCI without compression, OCI with zstd, Docker with gzip, Docker without, and OCI
-/// with gzip at another time.
+/// The same for OCI without compression, OCI with zstd, Docker with gzip, Docker without
+/// compression, and OCI with gzip at another time.
 const GOLDEN: [(&str, &str); 5] = [
     ("sha256:ba344d07f4a2f03b1c8e9772a824bc5330326916bc59b82f9613d04bb2ba61fb", GOLDEN_DIFF_ID),
     ("sha256:ea10c5ecb37e29b179098884e4f3ac824326028365fd0af5241384e0486cdc29", GOLDEN_DIFF_ID),
@@ -58,9 +59,9 @@ fn the_golden_image_has_not_changed() {
     assert_eq!(image.manifest_digest().to_string(), GOLDEN_MANIFEST);
 }
 
-/// Formats and compressions that the first golden digest says nothing about, and another time. The
-/// DiffIDs are the tar's, so that they are equal where only the compression differs. zstd and gzip
-/// are as their libraries write them: a new one may change these.
+/// Formats and compressions that the first golden digest does not cover, and another time. DiffIDs
+/// are digests of the tar, so they are equal if only the compression differs. The compression
+/// libraries decide the bytes of zstd and gzip: a new version may change these digests.
 #[test]
 fn the_other_golden_images_have_not_changed_either() {
     let found = [
@@ -81,7 +82,7 @@ fn the_other_golden_images_have_not_changed_either() {
 }
 
 #[test]
-fn every_entry_has_the_time_that_was_asked_for() {
+fn every_entry_has_the_requested_time() {
     let image =
         assembled(&Options { source_date_epoch: 1_700_000_000, ..Options::default() }).image;
     let mut times = Vec::new();
@@ -121,7 +122,7 @@ fn annotations_go_where_the_format_has_a_place_for_them() {
 }
 
 #[test]
-fn unpacks_to_what_went_in() {
+fn unpacks_to_the_files_that_were_packed() {
     let home = tempfile::tempdir().expect("a folder");
     for (format, compression, layer) in [
         (Format::Oci, Compression::Gzip, media_type::OCI_LAYER_GZIP),
@@ -164,10 +165,10 @@ fn refuses_zstd_in_a_docker_image() {
 #[test]
 fn refuses_an_image_that_could_not_start() {
     for (lines, says) in [
-        ("COPY app /app", "the recipe starts nothing"),
+        ("COPY app /app", "the recipe has no entrypoint"),
         (
             "COPY app /app\nENTRYPOINT [\"/ap\"]",
-            "`/ap` is not in the image; COPY it there, the image holds: `/app`",
+            "`/ap` is not in the image; COPY it there; the image contains: `/app`",
         ),
         ("COPY etc/config /app\nENTRYPOINT [\"/app\"]", "`/app` is not an executable file"),
         ("COPY script /app\nCMD [\"/app\"]", "`/app` cannot run in this image: it is a script"),
@@ -187,7 +188,7 @@ fn refuses_an_image_that_could_not_start() {
 }
 
 #[test]
-fn a_program_found_through_path_and_working_directory_is_proved_too() {
+fn a_program_found_through_path_and_working_directory_is_checked_too() {
     for lines in [
         "COPY app /usr/bin/app\nCMD [\"app\"]",
         "WORKDIR /srv\nCOPY app .\nENTRYPOINT [\"./app\"]",
@@ -201,8 +202,8 @@ fn a_program_found_through_path_and_working_directory_is_proved_too() {
     }
 }
 
-/// Packs the same files as `microimage build` would, as another process with another umask, time
-/// zone, locale, and user.
+/// Packs the same files as `microimage build` would, in another process with another umask, time
+/// zone, locale and user.
 #[test]
 fn packs_the_same_bytes_under_any_umask_time_zone_locale_and_user() {
     let home = tempfile::tempdir().expect("a folder");
@@ -212,7 +213,7 @@ fn packs_the_same_bytes_under_any_umask_time_zone_locale_and_user() {
     let is_root =
         fs::metadata("/proc/self").map(|m| std::os::unix::fs::MetadataExt::uid(&m)).expect("Linux")
             == 0;
-    // The binary may lie where another user cannot reach it.
+    // Another user may not be able to read the folder of the binary.
     let copy = home.path().join("microimage");
     // In a process of its own: a child that a test beside this one forks would hold it open.
     let copied = Command::new("cp").arg(program).arg(&copy).status().expect("every system has cp");

@@ -1,5 +1,5 @@
-//! `check`: each broken image fails by the rule that it breaks and by no other, and `--run` starts
-//! every image that can be started.
+//! `check` from outside: each faulty image fails only by the rule that it breaks, and `--run`
+//! starts every image that can be started.
 
 mod common;
 
@@ -51,12 +51,12 @@ fn our_own_image_passes_everywhere() {
     }
 }
 
-/// As the adapter's documents have it: their program beside ours.
+/// As in the adapter's documentation: its program beside the function's.
 const ADAPTED: &str =
     "COPY app /app\nCOPY app /opt/extensions/lambda-adapter\nEXPOSE 8080\nENTRYPOINT [\"/app\"]\n";
 
 #[test]
-fn each_platform_has_its_own_word_on_the_port_and_on_what_stands_in_front() {
+fn each_platform_has_its_own_port_and_companion() {
     for (provider, lines, expected) in [
         (&Provider::LAMBDA, GOOD.to_owned(), &[("companion", RuleVerdict::Fail)][..]),
         (
@@ -158,7 +158,7 @@ fn rules_that_no_recipe_of_ours_breaks_are_broken_by_hand() {
         found == RuleVerdict::Fail && evidence.contains("`/nowhere` is not in the image"),
         "{evidence}"
     );
-    // A layer that is another one than the configuration says.
+    // A layer whose DiffID differs from the configuration's.
     let tar = common::Tar::default().raw("app", b'0', "", 0o755, HELLO).bytes();
     let config = json!({
         "architecture": "amd64", "os": "linux", "config": run(),
@@ -171,9 +171,10 @@ fn rules_that_no_recipe_of_ours_breaks_are_broken_by_hand() {
     );
 }
 
-/// Evidence holds what the image's builder wrote, and a terminal obeys some of it.
+/// Evidence contains text of the image's builder, and a terminal would execute control sequences in
+/// it.
 #[test]
-fn text_of_an_image_is_shown_and_not_obeyed() {
+fn control_sequences_of_an_image_are_escaped() {
     let evil = "\u{1b}[2J\u{9b}x\u{202e}y\nfake  PASS";
     let config = json!({
         "architecture": "amd64", "os": "linux",
@@ -288,7 +289,7 @@ fn judges_size_memory_compression_architecture_and_layers() {
         let indexed = build(lines, HELLO, &Options::default()).with_index();
         assert_eq!(not_passed(&report(&indexed, provider, None)), [("one manifest", verdict)]);
     }
-    // Written by hand: two layers, a file that only its owner may read, a program that nobody may
+    // Made by hand: two layers, a file that only its owner may read, a program that no user may
     // execute.
     let tar = |name: &str, mode| common::Tar::default().raw(name, b'0', "", mode, HELLO).bytes();
     let image = common::image(&[tar("app", 0o600), tar("other", 0o640)]);
@@ -301,7 +302,7 @@ fn judges_size_memory_compression_architecture_and_layers() {
             ("readable", RuleVerdict::Fail)
         ]
     );
-    // Every image on a distribution has some that only root reads.
+    // Every image based on a distribution has some files that only root may read.
     let program = tar("app", 0o755);
     let base = common::image(&[program, tar("etc/shadow", 0o640), tar("root/.profile", 0o600)]);
     let found = not_passed(&report(&base, &Provider::SCF, None));
@@ -313,7 +314,7 @@ fn judges_size_memory_compression_architecture_and_layers() {
 }
 
 #[test]
-fn wants_a_digest_in_the_name_of_what_a_registry_holds() {
+fn warns_of_a_registry_reference_without_a_digest() {
     let image =
         build(GOOD, HELLO, &Options::default()).with_reference("registry.example.com/echo:1");
     let contents = contents::read(&image, &LayerLimits::default()).expect("a good image");
@@ -340,7 +341,7 @@ fn run(image: &Image, provider: &'static Provider, events: Option<&Path>) -> Opt
 }
 
 #[test]
-fn starts_the_image_and_plays_events_against_it() {
+fn starts_the_image_and_sends_it_events() {
     let home = tempfile::tempdir().expect("a folder");
     for (name, body) in
         [("b.json", "{}"), ("a.json", "[1]"), ("a.response.json", "{}"), ("README.md", "words")]
@@ -373,7 +374,7 @@ fn starts_the_image_and_plays_events_against_it() {
 }
 
 #[test]
-fn tells_what_a_program_printed_that_does_not_listen() {
+fn reports_the_output_of_a_program_that_does_not_listen() {
     let Some(findings) = run(&build(GOOD, HELLO, &Options::default()), &Provider::SCF, None) else {
         return;
     };
@@ -388,10 +389,10 @@ fn tells_what_a_program_printed_that_does_not_listen() {
     );
 }
 
-/// On the loopback that the sandbox has, 127.0.0.1 is as good as any address; on a platform nobody
-/// finds a program there.
+/// The sandbox has only loopback, where 127.0.0.1 would work like any other address; on a platform
+/// it cannot be reached.
 #[test]
-fn a_program_that_listens_on_127_0_0_1_alone_does_not_start() {
+fn a_program_that_listens_on_127_0_0_1_only_does_not_start() {
     // struct sockaddr_in of fixtures/server.s: AF_INET, port 9000, 0.0.0.0.
     let (anywhere, port) = (*b"\x02\x00\x23\x28\x00\x00\x00\x00", 4);
     let at = SERVER.windows(8).position(|bytes| bytes == anywhere).expect("its address");
@@ -402,11 +403,11 @@ fn a_program_that_listens_on_127_0_0_1_alone_does_not_start() {
     let [finding] = findings.as_slice() else { panic!("{findings:?}") };
     assert_eq!((finding.rule, finding.verdict), ("starts", RuleVerdict::Fail));
     assert!(
-        finding.evidence.starts_with("it listens on 127.0.0.1:9000 alone"),
+        finding.evidence.starts_with("it listens on 127.0.0.1:9000 only"),
         "{}",
         finding.evidence
     );
-    // Where the one who asks is inside as well, that is allowed.
+    // Allowed if the sender of requests is inside the instance too.
     let image = build(&(GOOD.to_owned() + "ENV PORT=9000"), &local, &Options::default());
     let findings = run(&image, &Provider::LAMBDA, None).expect("it ran before");
     assert_eq!(
@@ -416,7 +417,7 @@ fn a_program_that_listens_on_127_0_0_1_alone_does_not_start() {
     );
 }
 
-/// An image without a file system of ours: a program, files, and this configuration.
+/// An image with a program, files and this configuration, made without a recipe.
 fn with_files(files: &[(&str, &[u8])], config: serde_json::Value) -> Image {
     let mut tar = common::Tar::default().raw("app", b'0', "", 0o755, SERVER);
     for (name, content) in files {
@@ -434,7 +435,7 @@ fn plain() -> serde_json::Value {
     json!({"Entrypoint": ["/app"], "ExposedPorts": {"9000/tcp": {}}})
 }
 
-/// The story: `.env` and private keys among an image's files passed.
+/// Regression: `.env` and private keys among an image's files passed.
 #[test]
 fn secrets_among_the_files_are_named_and_never_shown() {
     let body = "MIIEvgIBADANBgkqhkiG9w0BAQEFAASCBKgwggSkAgEAAoIBAQC";
@@ -472,7 +473,7 @@ fn secrets_among_the_files_are_named_and_never_shown() {
     assert_eq!(not_passed(&report(&with_files(&harmless, plain()), &Provider::SCF, None)), []);
 }
 
-/// `docker history` shows everyone what stood in a command.
+/// `docker history` shows the commands of a build to everyone.
 #[test]
 fn secrets_in_arguments_and_in_the_history_are_found() {
     let url = "https://me:hunter2@example.com/";
@@ -493,7 +494,7 @@ fn secrets_in_arguments_and_in_the_history_are_found() {
     assert!(!found.evidence.contains("hunter2"));
 }
 
-/// What a later layer removes is still there for everyone who pulls.
+/// A file that a later layer removes is still in the image that everyone pulls.
 #[test]
 fn a_secret_that_a_later_layer_hides_is_found() {
     let lower = common::Tar::default().file("srv/.env", b"TOKEN=hunter2\n");
@@ -509,8 +510,8 @@ fn a_secret_that_a_later_layer_hides_is_found() {
     );
 }
 
-/// `microimage check --run` of an image in a layout of its own, with these flags: exit code and
-/// what it printed.
+/// Runs `microimage check --run` for an image in its own layout, with these flags. Returns the exit
+/// code and the output.
 fn check_run(image: &Image, flags: &[&str]) -> (Option<i32>, String) {
     let home = tempfile::tempdir().expect("a folder");
     let oci = home.path().join("oci");
@@ -524,10 +525,10 @@ fn check_run(image: &Image, flags: &[&str]) -> (Option<i32>, String) {
     (done.status.code(), text)
 }
 
-/// The story: of an image without an entrypoint, or with a user that it does not know, nothing was
-/// printed but one error.
+/// Regression: for an image without an entrypoint, or with an unknown user, only an error was
+/// printed, without the report.
 #[test]
-fn the_report_is_never_lost() {
+fn the_report_is_always_printed() {
     let rules = |image: &Image| report(image, &Provider::SCF, None).findings.len();
     let passwd: (&str, &[u8]) = ("etc/passwd", b"root:x:0:0::/:/bin/sh\n");
     let with = |change: serde_json::Value| {
@@ -566,9 +567,9 @@ fn the_report_is_never_lost() {
     assert!(text.contains("pass  architecture"), "{text}");
 }
 
-/// What the trial lacked is reported beside its result.
+/// Restrictions of the trial are reported beside its result.
 #[test]
-fn what_is_left_out_of_the_trial_is_reported() {
+fn restrictions_of_the_trial_are_reported() {
     let tar = common::Tar::default().raw("app", b'0', "", 0o755, SERVER).raw(
         "/dev/null",
         b'3',
@@ -585,7 +586,7 @@ fn what_is_left_out_of_the_trial_is_reported() {
     assert!(starts.contains("left out: 1 devices"), "{text}");
 }
 
-/// A program that touches 64 MiB before it does anything else.
+/// A program that first touches 64 MiB.
 #[test]
 fn memory_is_enforced() {
     let source = "#include <stdlib.h>\n#include <string.h>\n#include <unistd.h>\nint main(void) { \
@@ -609,14 +610,14 @@ fn memory_is_enforced() {
     }
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("over its memory limit of 32 MiB") && text.contains("434"), "{text}");
-    // A program that needs less is not held back.
+    // A program that needs less memory runs.
     let (code, text) = check_run(&build(GOOD, SERVER, &Options::default()), &["--memory", "128"]);
     assert!(code == Some(0) && text.contains("128 MiB"), "{text}");
 }
 
-/// `microimage inspect | head -1` panicked.
+/// Regression: `microimage inspect | head -1` panicked.
 #[test]
-fn a_reader_who_has_left_ends_nothing_and_a_full_disk_is_an_error() {
+fn a_closed_pipe_is_no_failure_and_a_full_disk_is_one() {
     let home = tempfile::tempdir().expect("a folder");
     let oci = home.path().join("oci");
     microimage::layout::write(&build(GOOD, HELLO, &Options::default()), &oci).expect("a layout");

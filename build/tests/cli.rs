@@ -1,4 +1,4 @@
-//! The program microimage from outside: its output, its files, its exit codes.
+//! Program microimage from outside: its output, its files, its exit codes.
 
 mod common;
 
@@ -55,7 +55,8 @@ fn builds_inspects_compares_checks_and_unpacks() {
         (&"hello:1".into(), &4.into(), &"/app".into())
     );
     assert!(text(&run(&["inspect", "one/oci"]).stdout).contains("pull        4 requests"));
-    // Another compression is another manifest but the same image from inside; a label is not.
+    // Another compression gives another manifest but no visible difference; a label gives a
+    // difference.
     assert!(run(&["build", "-o", "two", "--compression", "zstd"]).status.success());
     assert!(
         run(&["build", "-o", "three", "--label", "a=b", "--tmp", "--passwd", "app:65532"])
@@ -89,7 +90,8 @@ fn builds_inspects_compares_checks_and_unpacks() {
     assert_eq!(fs::read(home.path().join("rootfs/app")).expect("the program"), HELLO);
 }
 
-/// `docker load` refuses a name without a tag, and a /tmp that a COPY had made stayed closed.
+/// Regression: `docker load` refused a name without a tag, and a /tmp that a COPY had created
+/// stayed closed.
 #[test]
 fn a_name_gets_its_tag_and_tmp_its_mode() {
     let home = context();
@@ -157,7 +159,7 @@ fn refuses_and_leaves_nothing_behind() {
             "zstd layers exist in OCI images only",
         ),
         (&["build", "-o", "out", "--arch", "arm64"], 1, "built for amd64, the image is for arm64"),
-        (&["build", "-o", "out", "--arch", "mips"], 2, "architecture `mips` is not known"),
+        (&["build", "-o", "out", "--arch", "mips"], 2, "unknown architecture `mips`"),
         (&["build", "-o", "out", "--annotation", "x"], 2, "`x` is not `NAME=VALUE`"),
         (&["build", "-o", "out", "--passwd", "x"], 1, "`x` is not a user"),
         (
@@ -185,8 +187,8 @@ fn refuses_and_leaves_nothing_behind() {
     assert_eq!(names.filter(|name| name.ends_with(".tmp")).count(), 0);
 }
 
-/// A workspace whose program has paths to give away: a panic location of its own, of a member and
-/// of the standard library.
+/// A workspace whose program could contain paths of this machine: a panic location of its own, of a
+/// member and of the standard library.
 fn workspace(root: &Path) {
     for (path, content) in [
         (
@@ -236,7 +238,7 @@ fn a_workspace_compiled_in_two_folders_gives_one_image() {
     for folder in ["a", "b/a-longer-name"] {
         let root = home.path().join(folder);
         workspace(&root);
-        // From a folder inside, with flags in the environment that would undo the static link.
+        // Called in a subfolder, with flags in the environment that would undo the static link.
         let mut command = Command::new(env!("CARGO_BIN_EXE_microimage"));
         command
             .arg("image")
@@ -285,8 +287,8 @@ fn a_workspace_compiled_in_two_folders_gives_one_image() {
     assert!(seen[0] == seen[1], "{} and {}", seen[0].0, seen[1].0);
 }
 
-/// Several binaries in a package; documents at the registry as referrers, never on the tag
-/// (cosign#2684).
+/// Several binaries in a package; documents in the registry as referrers, never under the image's
+/// tag (cosign#2684).
 #[test]
 fn a_binary_is_chosen_pushed_and_documented() {
     let home = tempfile::tempdir().expect("a folder");
@@ -303,7 +305,7 @@ fn a_binary_is_chosen_pushed_and_documented() {
     assert!(error.contains("`other` of `tiny`, `tiny` of `tiny`"), "{error}");
     let attach = ["--attach", "sbom", "--attach", "provenance"];
     let usage = image(&attach);
-    assert_eq!(usage.status.code(), Some(2), "nothing is pushed that it could be attached to");
+    assert_eq!(usage.status.code(), Some(2), "no image is pushed to attach it to");
     let built = image(&[&["--bin", "other", "--push", &place], &attach[..]].concat());
     let error = text(&built.stderr);
     if error.contains("rustup target add") {
@@ -319,7 +321,7 @@ fn a_binary_is_chosen_pushed_and_documented() {
     assert_eq!(summary["reference"], "other:latest");
     let digest = summary["manifest_digest"].as_str().expect("a digest");
     assert!(text(&built.stdout).contains(&format!("pushed    {place}@{digest}\n")));
-    // the tag names the image alone; the documents are listed under the tag of the fallback
+    // the tag names only the image; the fallback tag lists the documents
     let pulled = microimage::source::load(&place).expect("pushed");
     assert!(pulled.manifest_digest().to_string() == digest && !pulled.chosen_from_index());
     let listed = Command::new("skopeo")
@@ -342,7 +344,7 @@ fn a_binary_is_chosen_pushed_and_documented() {
 }
 
 #[test]
-fn functions_lie_in_the_order_that_a_package_brings() {
+fn functions_have_the_order_of_the_package() {
     let home = tempfile::tempdir().expect("a folder");
     let root = home.path();
     workspace(root);
@@ -355,7 +357,7 @@ fn functions_lie_in_the_order_that_a_package_brings() {
     let library = [("alpha", 3), ("beta", 5), ("gamma", 7), ("delta", 11)]
         .map(|(name, factor)| function(name, factor));
     fs::write(root.join("part/src/lib.rs"), library.concat()).expect("a file");
-    // The program prints where its functions lie, lowest first.
+    // The program prints its functions by their addresses, lowest first.
     let main = "fn main() {\n    let mut all: [(fn(u32) -> u32, &str); 4] = [(part::alpha, \
                 \"alpha\"), (part::beta, \"beta\"), (part::gamma, \"gamma\"), (part::delta, \
                 \"delta\")];\n    all.sort_by_key(|(function, _)| *function as usize);\n    \
@@ -407,7 +409,7 @@ fn lists_the_known_functions() {
 fn an_arm64_image_starts_under_qemu() {
     let home = tempfile::tempdir().expect("a folder");
     workspace(home.path());
-    // A workspace without a recipe gets this project's own.
+    // A workspace without a recipe gets this project's recipe.
     fs::remove_file(home.path().join("scratch.Dockerfile")).expect("a file");
     let output = microimage(home.path(), &["image", "--arch", "arm64"]);
     let error = text(&output.stderr);
@@ -431,7 +433,7 @@ fn an_arm64_image_starts_under_qemu() {
         text(&check.stdout)
     );
     assert_eq!(microimage(home.path(), &["check", "--platform", "knative"]).status.code(), Some(0));
-    // Debian's qemu-user has the one, its qemu-user-static the other.
+    // Debian's qemu-user has the first name, qemu-user-static the second.
     for qemu in ["qemu-aarch64", "qemu-aarch64-static"] {
         match Command::new(qemu).arg(home.path().join("target/image/root/app")).output() {
             Ok(ran) => {
@@ -452,9 +454,10 @@ fn an_arm64_image_starts_under_qemu() {
     );
 }
 
-/// A project that depends on a package beside it, as one of `just new` does on a checkout.
+/// A project that depends on a package outside of its workspace, as one of `just new` does in a
+/// checkout.
 #[test]
-fn a_package_outside_of_the_workspace_tells_no_folder() {
+fn a_package_outside_of_the_workspace_adds_no_path() {
     let home = tempfile::tempdir().expect("a folder");
     let mut programs = Vec::new();
     for folder in ["a", "b/a-longer-name"] {

@@ -1,4 +1,4 @@
-//! Delivery of a built image: several names, a registry, Docker Engine, documents beside it. From
+//! Delivery of a built image: several names, a registry, Docker Engine, attached documents. It uses
 //! the command line, except where a registry must behave in a certain way.
 
 mod common;
@@ -69,7 +69,7 @@ fn one_build_has_several_names_and_goes_to_several_places() {
         let pulled = source::load(place).expect(place);
         assert_eq!(pulled.manifest_digest().to_string(), digest);
     }
-    // without --push the digest is what there is to say
+    // without --push only the digest is printed
     let quiet = microimage(home.path(), &["build", "-o", "again", "--quiet"]);
     assert_eq!(text(&quiet.stdout), format!("{digest}\n"));
     // a mistake in a name is reported before anything is sent
@@ -77,7 +77,7 @@ fn one_build_has_several_names_and_goes_to_several_places() {
     assert!(text(&error.stderr).contains("is not an image reference"), "{error:?}");
 }
 
-/// `docker load` refused the archive of an image with zstd.
+/// Regression: `docker load` refused the archive of an image with zstd.
 #[test]
 fn docker_loads_the_archive_whatever_the_compression() {
     if !docker(&["info"]).is_ok_and(|output| output.status.success()) {
@@ -96,7 +96,7 @@ fn docker_loads_the_archive_whatever_the_compression() {
             json(&fs::read(home.path().join(compression).join("image.json")).expect("ours"));
         assert!(docker(&["rmi", &tag]).expect("docker").status.success());
         assert_eq!(text(&id.stdout).trim(), summary["config_digest"], "{compression}");
-        // the layout keeps what was asked for
+        // the layout keeps the requested compression
         let layout = home.path().join(compression).join("oci").display().to_string();
         let image = source::load(&layout).expect("a layout");
         let media_type = &image.layers()[0].descriptor().media_type;
@@ -105,7 +105,7 @@ fn docker_loads_the_archive_whatever_the_compression() {
 }
 
 #[test]
-fn an_image_that_docker_cannot_have_is_written_all_the_same() {
+fn an_image_is_written_even_if_docker_cannot_load_it() {
     let home = context();
     let output = Command::new(env!("CARGO_BIN_EXE_microimage"))
         .args(["build", "-o", "out", "--load"])
@@ -145,7 +145,11 @@ fn a_document_is_attached_beside_the_image_and_not_to_its_tag() {
         assert_eq!(manifest["layers"][0]["digest"], Digest::of(&document.bytes).to_string());
         assert_eq!(registry.manifest("/1").as_deref(), Some(image.manifest_bytes()));
         let listed = registry.manifest(&fallback);
-        assert_eq!(listed.is_some(), !referrers, "the tag is for those without the API");
+        assert_eq!(
+            listed.is_some(),
+            !referrers,
+            "the fallback tag is for registries without the API"
+        );
         if let Some(listed) = listed {
             let index = json(&listed);
             assert_eq!(index["manifests"].as_array().map(Vec::len), Some(1), "{index}");
@@ -158,7 +162,7 @@ fn a_document_is_attached_beside_the_image_and_not_to_its_tag() {
 }
 
 #[test]
-fn a_difference_is_printed_for_programs_too() {
+fn differences_are_printed_as_json_too() {
     let home = context();
     let run = |arguments: &[&str]| microimage(home.path(), arguments);
     assert!(run(&["build", "-o", "one"]).status.success());

@@ -1,4 +1,4 @@
-//! Which files are static programs and which are not, on real files and on damaged ones.
+//! Static check on real and damaged files: which are static programs and which are not.
 
 mod common;
 
@@ -18,7 +18,7 @@ fn patched(at: usize, with: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn proves_a_static_program() {
+fn accepts_a_static_program() {
     let proof = StaticElf::parse(HELLO, Architecture::Amd64).expect("a static program");
     assert_eq!(
         (proof.architecture(), proof.size_bytes(), proof.position_independent()),
@@ -62,8 +62,8 @@ fn names_what_a_file_is_instead() {
         (b"\xcf\xfa\xed\xfe\x07\0\0\x01", "a macOS program"),
         (b"\0asm\x01\0\0\0", "a WebAssembly module"),
         (b"hello", "something else"),
-        (b"\x7fELF", "cut or garbled"),
-        (&HELLO[..63], "cut or garbled"),
+        (b"\x7fELF", "truncated or malformed"),
+        (&HELLO[..63], "truncated or malformed"),
         (&patched(4, &[1]), "32-bit"),
         (&patched(5, &[2]), "big-endian"),
         (&patched(16, &[1, 0]), "an object file"),
@@ -86,8 +86,8 @@ fn names_what_a_file_is_instead() {
 #[test]
 fn refuses_every_prefix_and_survives_every_flipped_byte() {
     for end in 0..HELLO.len() {
-        // Section headers at the end are not loaded, so a cut there goes unseen; a cut into a
-        // segment does not.
+        // Section headers at the end are not loaded, so a cut there is not detected; a cut within a
+        // segment is.
         if let Ok(proof) = StaticElf::parse(&HELLO[..end], Architecture::Amd64) {
             assert!(proof.size_bytes() >= 0xd4, "cut at {end}");
         }

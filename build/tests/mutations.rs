@@ -1,5 +1,5 @@
-//! A thousand damaged inputs, the same ones every time: a reader may accept or refuse them, but it
-//! does not panic, does not write outside its folder, and does not exceed its limits. The targets
+//! A thousand damaged inputs, the same in each run: a reader may accept or refuse them, but it does
+//! not panic, does not write outside its folder, and does not exceed its limits. The targets
 //! `layer`, `image` and `archive` of fuzz/ search the same readers; these tests need no nightly
 //! toolchain.
 
@@ -18,7 +18,7 @@ use microimage::{archive, image as images, source};
 use std::fs;
 use std::io::Read;
 
-/// A generator that one can check by eye: Marsaglia's xorshift, 64 bits.
+/// Random numbers that are easy to check: Marsaglia's xorshift, 64 bits.
 struct Random(u64);
 
 impl Random {
@@ -34,8 +34,8 @@ impl Random {
     }
 }
 
-/// One damaged copy of `bytes`: bits flipped, a piece cut out, doubled, or overwritten with what
-/// parsers stumble over.
+/// A damaged copy of `bytes`: flipped bits, or a piece that is removed, doubled, or replaced by
+/// bytes that are difficult for parsers.
 fn damage(bytes: &[u8], random: &mut Random) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     for _ in 0..1 + random.below(4) {
@@ -64,7 +64,7 @@ fn damage(bytes: &[u8], random: &mut Random) -> Vec<u8> {
                 let end = (at + piece.len()).min(bytes.len());
                 bytes.splice(at..end, piece.iter().copied());
             }
-            // A tar's blocks in another order.
+            // Exchanges blocks of a tar.
             _ if bytes.len() >= 1024 => {
                 let (a, b) = (random.below(bytes.len() / 512), random.below(bytes.len() / 512));
                 for n in 0..512 {
@@ -77,7 +77,7 @@ fn damage(bytes: &[u8], random: &mut Random) -> Vec<u8> {
     bytes
 }
 
-/// Headers whose checksums are right again, so that what lies behind the checksum is reached.
+/// Corrects the checksums of headers, so that the damage reaches the code after the checksum.
 fn with_checksums(mut tar: Vec<u8>) -> Vec<u8> {
     for block in tar.as_chunks_mut::<512>().0 {
         if &block[257..262] == b"ustar" {
@@ -162,7 +162,7 @@ fn damaged_manifests_configurations_and_compressed_layers_are_refused_or_read() 
     let mut read = 0;
     for _ in 0..150 {
         let config = damage(sample.config_bytes(), &mut random);
-        // The digest is made right, so that the damage behind it is reached.
+        // The digest is corrected, so that the damage reaches the code after its check.
         let text = String::from_utf8_lossy(sample.manifest_bytes()).replace(
             &sample.config_descriptor().digest.to_string(),
             &Digest::of(&config).to_string(),
@@ -228,7 +228,7 @@ fn damaged_recipes_patterns_and_programs_get_a_verdict() {
     let mut random = Random(0xdead_beef_cafe_f00d);
     for round in 0..1000 {
         let _ = Recipe::parse(&String::from_utf8_lossy(&damage(recipe, &mut random)));
-        // Regular expressions take their time to compile.
+        // Regular expressions take long to compile.
         if round % 20 == 0
             && let Ok(ignore) =
                 Ignore::parse(&String::from_utf8_lossy(&damage(patterns, &mut random)))

@@ -1,6 +1,6 @@
-//! Unusual layers of other tools: each is read as Docker Engine reads it. A table of hand-made
-//! layers, unpacked by microimage, and loaded, created and exported by Docker Engine; both must
-//! give the same files.
+//! Unusual layers of other tools, each read as Docker Engine reads it. A table of hand-made layers
+//! is unpacked by microimage, and loaded, created and exported by Docker Engine; both must give the
+//! same files.
 
 mod common;
 
@@ -20,7 +20,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::process::Command;
 
-/// A layer of its own kind, and who takes it.
+/// An unusual layer, and which of the two readers accept it.
 struct Odd {
     what: &'static str,
     layers: Vec<Vec<u8>>,
@@ -37,10 +37,10 @@ fn refused(what: &'static str, layers: Vec<Tar>) -> Odd {
     Odd { is_taken: false, is_taken_by_docker: false, ..odd(what, layers) }
 }
 
-/// `cap_dac_override,cap_fowner=p`: a line feed stands within the value.
+/// `cap_dac_override,cap_fowner=p`: the value contains a line feed.
 const CAPABILITY: [u8; 20] = [0, 0, 0, 2, 0x0a, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
-/// GNU's old header of a sparse file: four pieces, then blocks of 21.
+/// GNU's old header of a sparse file: four pieces, then 21 per block.
 fn gnu_sparse(name: &str, pieces: &[(u64, &[u8])], size_bytes: u64) -> Tar {
     let stored: Vec<u8> = pieces.iter().flat_map(|(_, bytes)| bytes.to_vec()).collect();
     let mut header = tar::Header::new_gnu();
@@ -75,13 +75,13 @@ fn gnu_sparse(name: &str, pieces: &[(u64, &[u8])], size_bytes: u64) -> Tar {
     Tar::default().header(*header.as_bytes(), &content)
 }
 
-/// GNU's old form of a sparse file, which Docker Engine has no reader for and `tar -S` writes.
+/// A sparse file in GNU's old form, which `tar -S` writes and Docker Engine cannot read.
 fn sparse(what: &'static str, layers: Vec<Tar>) -> Odd {
     Odd { is_taken_by_docker: false, ..odd(what, layers) }
 }
 
-/// The table. What is refused, Docker Engine refuses too. It unpacks in a chroot, where `..` leads
-/// no higher than the root.
+/// The table. Docker Engine refuses everything that is refused here. It unpacks in a chroot, where
+/// `..` never leads above the root.
 fn odds() -> Vec<Odd> {
     let many: Vec<(u64, &[u8])> = (0..60).map(|n| (n * 1000, &b"piece"[..])).collect();
     let of = |tar: Tar| vec![tar];
@@ -220,17 +220,18 @@ fn image_of(odd: &Odd) -> Image {
     common::image(&odd.layers)
 }
 
-/// What a file is, for both sides: kind, permission bits, owner, content or target, extended
-/// attribute.
+/// A file in the form that both sides are compared in: kind, permission bits, owner, content or
+/// target, extended attribute.
 type Seen = BTreeMap<String, (char, u32, u32, u32, Vec<u8>)>;
 
-/// What Docker Engine mounts over, and what it makes in every container.
+/// Whether Docker Engine mounts over this path or creates it in every container.
 fn is_dockers(path: &str) -> bool {
     let made = ["dev", "proc", "sys", "etc", ".dockerenv"];
     made.contains(&path) || ["dev/", "proc/", "sys/", "etc/"].iter().any(|p| path.starts_with(p))
 }
 
-/// Loads the image into Docker Engine; the files of a container of it, or why it was refused.
+/// Loads the image into Docker Engine. Returns the files of a container of it, or why it was
+/// refused.
 fn through_docker(name: &str, image: &Image, home: &Path) -> Result<Seen, String> {
     let tar = home.join("image.tar");
     let tag = format!("microimage-odd:{name}-{}", std::process::id());
@@ -273,7 +274,7 @@ fn through_docker(name: &str, image: &Image, home: &Path) -> Result<Seen, String
             _ if kind.is_symlink() => 'l',
             _ if kind.is_file() || kind.is_gnu_sparse() => 'f',
             _ if kind.is_fifo() => 'p',
-            _ => continue, // a device, which we leave out
+            _ => continue, // a device, which microimage leaves out
         };
         let mut content = Vec::new();
         match letter {
@@ -289,7 +290,7 @@ fn through_docker(name: &str, image: &Image, home: &Path) -> Result<Seen, String
     Ok(files)
 }
 
-/// The files of a folder, in the same shape.
+/// The files of a folder, in the same form.
 fn in_folder(root: &Path) -> Seen {
     let mut files = Seen::new();
     for path in common::walk(root) {
@@ -328,7 +329,7 @@ fn odd_layers_are_unpacked_as_docker_engine_unpacks_them() {
         let done = unpack_image(&image, &dest, &LayerLimits::default());
         assert_eq!(done.is_ok(), odd.is_taken, "{what}: {done:?}");
         let listed = contents::read(&image, &LayerLimits::default());
-        // What is listed is what is unpacked.
+        // The listed files are the unpacked files.
         if let Ok(listed) = &listed
             && odd.is_taken
         {
@@ -354,8 +355,8 @@ fn odd_layers_are_unpacked_as_docker_engine_unpacks_them() {
     }
 }
 
-/// What stands behind a gzip stream: another one belongs to it, anything else breaks it, zeros
-/// among them, as in Docker Engine.
+/// Bytes after a gzip stream: another gzip stream belongs to it; any other bytes, including zeros,
+/// are an error, as in Docker Engine.
 #[test]
 fn what_follows_a_gzip_stream_is_read_as_docker_engine_reads_it() {
     let has_docker = docker(&["info"]).is_ok_and(|o| o.status.success());
@@ -385,9 +386,9 @@ fn what_follows_a_gzip_stream_is_read_as_docker_engine_reads_it() {
     }
 }
 
-/// The story: buildah and some registries' tools name a compression that is not there.
+/// Regression: buildah and some registries' tools state a compression that the bytes do not have.
 #[test]
-fn the_bytes_say_how_a_layer_is_compressed() {
+fn the_first_bytes_decide_about_the_compression() {
     let tar = Tar::default().file("a", b"x").bytes();
     let zstd = zstd::bulk::compress(&tar, 1).expect("in memory");
     for blob in [tar.clone(), gzip(&tar), zstd] {
@@ -414,9 +415,9 @@ fn the_bytes_say_how_a_layer_is_compressed() {
     assert!(error.expect_err("xz").to_string().contains("compressed by xz"));
 }
 
-/// Every command that shows an image reports what is left out.
+/// Every command that shows an image reports the devices that are left out.
 #[test]
-fn devices_are_left_out_with_a_word() {
+fn left_out_devices_are_reported() {
     let lower = Tar::default().file("null", b"hidden by the device").file("kept", b"x").bytes();
     let upper = Tar::default()
         .raw("null", b'3', "", 0o666, b"")
@@ -457,7 +458,7 @@ fn devices_are_left_out_with_a_word() {
     );
 }
 
-/// The story: capabilities were lost silently, and those with a line feed in them were an error.
+/// Regression: capabilities were lost silently, and those with a line feed in them were an error.
 #[test]
 fn file_capabilities_are_kept_shown_and_reported() {
     let tar = Tar::default()
@@ -506,7 +507,7 @@ fn load(place: &Path) -> Result<Image, String> {
     source::load(&place.display().to_string()).map_err(|error| error.to_string())
 }
 
-/// `docker save | gzip` was "not a tar", in the library's own noise.
+/// Regression: `docker save | gzip` was reported as "not a tar", in the library's own words.
 #[test]
 fn compressed_archives_are_read() {
     let home = tempfile::tempdir().expect("a folder");
@@ -539,9 +540,9 @@ fn compressed_archives_are_read() {
     }
 }
 
-/// "name one of" did not say how.
+/// Regression: the message "name one of" did not say how to name one.
 #[test]
-fn of_several_images_one_is_named_behind_a_sign() {
+fn one_of_several_images_is_named_after_a_hash_sign() {
     let home = tempfile::tempdir().expect("a folder");
     let path = home.path().join("both.tar");
     let one = common::image(&[Tar::default().file("one", b"1").bytes()]);
@@ -596,7 +597,8 @@ fn umoci_unpacks_the_same_files() {
         ));
         return;
     }
-    // What umoci and Docker Engine take alike; umoci refuses or makes the rest in its own way.
+    // Layers that umoci and Docker Engine treat alike; umoci refuses the others or treats them in
+    // its own way.
     let alike = ["absolute names", "an absolute hard link", "pax names", "several slashes"];
     for (number, odd) in odds().iter().enumerate().filter(|(_, odd)| alike.contains(&odd.what)) {
         let layout = home.path().join(format!("oci-{number}"));
@@ -616,9 +618,9 @@ fn umoci_unpacks_the_same_files() {
     }
 }
 
-/// GNU tar is the oracle for the forms that it writes.
+/// GNU tar is the oracle for the forms of sparse files that it writes.
 #[test]
-fn sparse_files_of_gnu_tar_are_what_they_were() {
+fn sparse_files_of_gnu_tar_have_their_content() {
     use std::os::unix::fs::FileExt;
     let home = tempfile::tempdir().expect("a folder");
     let sparse = home.path().join("sparse");
@@ -645,7 +647,7 @@ fn sparse_files_of_gnu_tar_are_what_they_were() {
             return;
         };
         assert!(done.status.success(), "{form:?}: {}", String::from_utf8_lossy(&done.stderr));
-        assert!(done.stdout.len() < 1 << 20, "{form:?}: it is not sparse here");
+        assert!(done.stdout.len() < 1 << 20, "{form:?}: the archive is not sparse");
         let image = common::image(&[done.stdout]);
         let dest = home.path().join("rootfs");
         unpack_image(&image, &dest, &LayerLimits::default()).expect("GNU tar's");
@@ -663,7 +665,7 @@ fn sparse_files_of_gnu_tar_are_what_they_were() {
 
 /// A tar of 1 KiB may claim a file of any size.
 #[test]
-fn a_sparse_file_pays_for_its_holes() {
+fn holes_count_towards_the_limit() {
     let home = tempfile::tempdir().expect("a folder");
     let limits = LayerLimits { max_uncompressed_bytes: 1 << 20, ..LayerLimits::default() };
     for size_bytes in [2 << 20, 7 << 30] {

@@ -1,6 +1,6 @@
 //! Other programs accept our images: Docker Engine, skopeo, umoci, containerd, Debian's registry.
-//! Each test runs if its program is installed (`build/setup --docker`), and otherwise prints what
-//! it lacked.
+//! Each test runs if its program is installed (`build/setup --docker`); otherwise it prints what is
+//! missing.
 
 mod common;
 
@@ -17,7 +17,7 @@ use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The image and its forms on disk: `oci`, `docker.tar`.
+/// The image, and its two forms on disk: `oci` and `docker.tar`.
 fn image(home: &Path, format: Format, compression: Compression) -> Image {
     let context = MemoryContext::default().program("app", HELLO).file("etc/config", b"x");
     let recipe = Recipe::parse(
@@ -100,14 +100,14 @@ fn skopeo_reads_and_copies_both_forms() {
     );
     let Some(seen) = run("skopeo", &["inspect", "--format", "{{.Digest}}", &oci]) else { return };
     assert_eq!(String::from_utf8_lossy(&seen.stdout).trim(), ours.manifest_digest().to_string());
-    // Copied by skopeo into a layout of its own, it is still the same manifest.
+    // A copy by skopeo has the same manifest.
     let copy = home.path().join("copy");
     run("skopeo", &["--insecure-policy", "copy", &oci, &format!("oci:{}:latest", path(&copy))]);
     assert_eq!(
         source::load(&path(&copy)).expect("skopeo's layout").manifest_bytes(),
         ours.manifest_bytes()
     );
-    // A docker-archive has no manifest of its own: the configuration is what stays.
+    // A docker-archive has no manifest; the configuration stays the same.
     let archive = home.path().join("copy.tar");
     run(
         "skopeo",
@@ -138,7 +138,7 @@ fn umoci_unpacks_it_and_makes_images_that_we_read() {
     fs::write(bundle.join("rootfs/new"), "from umoci").expect("a file");
     fs::remove_file(bundle.join("rootfs/etc/config")).expect("a file");
     run("umoci", &["repack", "--image", &format!("{layout}:second"), &path(&bundle)]);
-    // Its second layer has a whiteout for the file that went.
+    // Its second layer has a whiteout for the removed file.
     let second = source::load(&format!("{layout}#second")).expect("umoci's image");
     let files = contents::read(&second, &LayerLimits::default()).expect("readable").files;
     let names: Vec<_> = files.keys().map(|p| p.display().to_string()).collect();
@@ -180,7 +180,7 @@ fn containerd_imports_it_with_our_digest() {
         if containerd.try_wait().expect("our own child").is_some() || Instant::now() > deadline {
             break false;
         }
-        thread::sleep(Duration::from_millis(20)); // between two questions whether it is ready
+        thread::sleep(Duration::from_millis(20)); // between two checks whether it is ready
     };
     let mut result = None;
     if ready {

@@ -1,12 +1,12 @@
-//! docs/microimage.md lists every flag as the program does: `microimage man --markdown` makes its
-//! tables, and this test rewrites them with FIRSTBYTE_WRITE_PAGES=1.
+//! docs/microimage.md lists every flag as the program does. `microimage man --markdown` makes its
+//! tables; with FIRSTBYTE_WRITE_PAGES=1 this test rewrites them.
 
 use microimage::manual;
 use std::path::Path;
 use std::process::Command;
 
 #[test]
-fn the_page_has_every_flag_as_the_program_has_it() {
+fn the_page_lists_every_flag_of_the_program() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_microimage"));
     let done = command.args(["man", "--markdown"]).output().expect("it starts");
     assert!(done.status.success(), "{done:?}");
@@ -20,7 +20,7 @@ fn the_page_has_every_flag_as_the_program_has_it() {
     let again = std::fs::read_to_string(&path).expect("the page");
     assert!(
         again == right,
-        "docs/microimage.md is behind the program: FIRSTBYTE_WRITE_PAGES=1 cargo test --workspace \
+        "docs/microimage.md is out of date: FIRSTBYTE_WRITE_PAGES=1 cargo test --workspace \
          --profile host --test page_microimage"
     );
 }

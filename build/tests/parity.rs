@@ -1,6 +1,6 @@
 //! `docker build -f scratch.Dockerfile` and `microimage build` make the same image: the same files
-//! with the same modes, owners and bytes, started in the same way. Docker Engine is the oracle;
-//! without it, the tests print that and pass.
+//! with the same modes, owners and bytes, and the same command line. Docker Engine is the oracle;
+//! without it, the tests print a note and pass.
 
 mod common;
 
@@ -16,8 +16,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-/// One build at a time: the engine loses a layer when an image that shares it is removed while
-/// another is built.
+/// Allows one build at a time: the engine loses a layer if an image that shares it is removed while
+/// another one is built.
 static ENGINE: Mutex<()> = Mutex::new(());
 
 /// Builds `recipe` over `context` with both, and compares.
@@ -72,7 +72,7 @@ fn built_by_docker(recipe: &str, context: &Path) -> Image {
             .expect("docker");
     assert!(output.status.success(), "{recipe}\n{}", String::from_utf8_lossy(&output.stderr));
     let image = load_through_docker(&tag, &tar);
-    // The tar is opened already; the name can go.
+    // The tar is open already, so the name can be removed.
     assert!(docker(&["rmi", &tag]).expect("docker").status.success());
     image
 }
@@ -137,8 +137,7 @@ fn ignored_folders_with_exceptions_and_a_copied_context() {
     );
 }
 
-/// No step copies what is there already: engine 20.10 loses the layer of a step that changes
-/// nothing.
+/// Each step changes something: engine 20.10 loses the layer of a step that changes nothing.
 #[test]
 fn folders_into_folders_and_files_over_files() {
     let home = context();
@@ -150,8 +149,8 @@ fn folders_into_folders_and_files_over_files() {
     );
 }
 
-/// Parents of a folder are left out: the engine's old builder gives them to root, BuildKit and we
-/// to the owner.
+/// Parents of a folder are not compared: the engine's old builder gives them to root, BuildKit and
+/// microimage to the owner.
 #[test]
 fn owners_of_copied_files() {
     let home = context();
@@ -164,9 +163,9 @@ fn owners_of_copied_files() {
     );
 }
 
-/// Names of owners, looked up in the image's own files. User and group have the same number there:
-/// of a user without a group, the engine's old builder takes the group of that name, BuildKit and
-/// we the one that /etc/passwd says.
+/// Names of owners, looked up in the image's own files. User and group have the same number there.
+/// For a user without a group, the engine's old builder uses the group of that name; BuildKit and
+/// microimage use the group in /etc/passwd.
 #[test]
 fn names_of_owners() {
     let home = context();

@@ -15,7 +15,7 @@ fn parse(lines: &str) -> Recipe {
 }
 
 #[test]
-fn states_how_the_program_is_started() {
+fn reads_the_run_configuration() {
     let recipe = parse(
         "ENV A=1 B=\"two words\" C=x\\ y\nENV D four words $A\nWORKDIR /srv\nWORKDIR sub\nENV \
          PATH=/app:$PATH A=2\nENV E=$A\nEXPOSE 9000 53/UDP\nEXPOSE 80-82 9000\nLABEL a=b \"c \
@@ -44,7 +44,7 @@ fn states_how_the_program_is_started() {
 }
 
 #[test]
-fn names_the_line_and_says_what_to_do() {
+fn an_error_names_the_line_and_what_to_do() {
     for (text, expected) in [
         ("", "line 1: the recipe must begin with `FROM scratch`"),
         ("# only words\nCOPY a b", "line 2: the recipe must begin with `FROM scratch`"),
@@ -78,8 +78,8 @@ fn names_the_line_and_says_what_to_do() {
             "line 2: `RUN` is not supported: an image from scratch has nothing to run; do it \
              before the image is built, then COPY the result",
         ),
-        ("FROM scratch\nCOPY a", "line 2: `COPY`: a source and a destination must follow it"),
-        ("FROM scratch\nCOPY", "line 2: `COPY`: something must follow it"),
+        ("FROM scratch\nCOPY a", "line 2: `COPY`: a source or a destination is missing"),
+        ("FROM scratch\nCOPY", "line 2: `COPY`: an argument is missing"),
         (
             "FROM scratch\nCOPY a b c",
             "line 2: `COPY`: with several sources the destination must end with a slash: `c/`",
@@ -120,12 +120,12 @@ fn names_the_line_and_says_what_to_do() {
         ),
         (
             "FROM scratch\nCOPY --chmod=u+y a /",
-            "line 2: `COPY`: `--chmod=u+y` has `y` in it; write an octal mode, such as \
+            "line 2: `COPY`: `--chmod=u+y` contains `y`; write an octal mode, such as \
              `--chmod=0755`, or a symbolic one, such as `--chmod=u+x,go-w`",
         ),
         (
             "FROM scratch\nCOPY --chmod= a /",
-            "line 2: `COPY`: `--chmod=` has `` in it, which has no `+`, `-` or `=`; write an \
+            "line 2: `COPY`: `--chmod=` contains ``, which has no `+`, `-` or `=`; write an \
              octal mode, such as `--chmod=0755`, or a symbolic one, such as `--chmod=u+x,go-w`",
         ),
         (
@@ -134,7 +134,7 @@ fn names_the_line_and_says_what_to_do() {
         ),
         (
             "FROM scratch\nCOPY --chown=1:2 a",
-            "line 2: `COPY`: a source and a destination must follow it",
+            "line 2: `COPY`: a source or a destination is missing",
         ),
         (
             "FROM scratch\nCOPY <<EOF /x\nhi\nEOF",
@@ -204,7 +204,7 @@ fn copies_files_and_the_content_of_folders() {
         ("WORKDIR /bin\nCOPY out/app x", &["bin/", "bin/x*"]),
         ("WORKDIR /bin\nCOPY out/app .", &["bin/", "bin/app*"]),
         ("WORKDIR /bin\nCOPY /out/app ./", &["bin/", "bin/app*"]),
-        // The destination is a folder already, so the file goes into it.
+        // The destination is an existing folder, so the file is copied into it.
         (
             "COPY etc /bin\nCOPY out/app /bin",
             &["bin/", "bin/a.conf", "bin/app*", "bin/d/", "bin/d/b.conf", "bin/l -> a.conf"],
@@ -219,7 +219,7 @@ fn copies_files_and_the_content_of_folders() {
 }
 
 #[test]
-fn says_which_source_or_destination_is_wrong() {
+fn an_error_names_the_source_or_the_destination() {
     let context =
         MemoryContext::default().program("app", b"elf").file("d/x", b"x").link("l", "app");
     for (lines, expected) in [
@@ -242,7 +242,7 @@ fn says_which_source_or_destination_is_wrong() {
     }
 }
 
-/// Owners and modes reach the layer (jib#1257).
+/// Owners and modes of the recipe are in the layer (jib#1257).
 #[test]
 fn copied_files_have_the_stated_owner_and_mode() {
     let context = MemoryContext::default()
@@ -276,7 +276,7 @@ fn copied_files_have_the_stated_owner_and_mode() {
             "srv/conf/l 777 65532:0",
         ]
     );
-    // a program without execute permission is refused before it is shipped
+    // a program without execute permission is refused at build time
     let recipe = Recipe::parse("FROM scratch\nCOPY --chmod=644 app /app\nCMD [\"/app\"]\n");
     let error = assemble(&recipe.expect("a recipe"), &context, &Options::default())
         .expect_err("not executable")
@@ -284,8 +284,8 @@ fn copied_files_have_the_stated_owner_and_mode() {
     assert!(error.contains("is not an executable file"), "{error}");
 }
 
-/// The image's own /etc/passwd and /etc/group, as the lines above have made them, say who a name is
-/// (BuildKit: a user without a group is in the group that /etc/passwd gives him).
+/// The image's own /etc/passwd and /etc/group define names, in the state of the lines above
+/// (BuildKit: a user without a group has the group in /etc/passwd).
 #[test]
 fn names_of_owners_are_those_of_the_image() {
     let context = MemoryContext::default()
@@ -349,8 +349,9 @@ fn names_of_owners_are_those_of_the_image() {
     parse("COPY --chown=root:root app /a\n").rootfs(&context, &[]).expect("known without a file");
 }
 
-/// chmod(1) is the oracle for symbolic modes; it has the file creation mask of Docker Engine. Its
-/// `X` looks at what earlier clauses have made of the mode, ours and BuildKit's at the mode before.
+/// chmod(1) is the oracle for symbolic modes, with the file creation mask of Docker Engine. Its `X`
+/// depends on the mode after earlier clauses; that of microimage and BuildKit on the mode before
+/// all clauses.
 #[test]
 fn symbolic_modes_are_those_of_chmod() {
     use std::os::unix::fs::PermissionsExt;
@@ -396,7 +397,7 @@ fn symbolic_modes_are_those_of_chmod() {
             .args([&file, &program, &folder])
             .output()
             .expect("sh");
-        // it fails where the mask leaves a bit that the word takes away, and has done the rest
+        // it fails if the mask keeps a bit that the clause removes, and has applied the rest
         let said = String::from_utf8_lossy(&done.stdout);
         assert!(done.status.success() || said.contains("new permissions are"), "{mode}: {said}");
         let theirs = |path: &std::path::Path| {

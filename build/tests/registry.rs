@@ -1,5 +1,5 @@
-//! Push and pull: against Debian's docker-registry if it is installed, and against a faulty
-//! registry of a few lines. Everything listens on loopback.
+//! Push and pull against Debian's docker-registry if it is installed, and against a faulty registry
+//! of a few lines. Everything listens on loopback.
 
 mod common;
 
@@ -35,9 +35,9 @@ fn a_pushed_image_is_pulled_as_the_same_image() {
     let place = format!("{}/team/echo:v1", debian.1);
     let pinned = registry(&place, &Credentials::Anonymous).push(&sample()).expect("a push");
     assert_eq!(pinned, format!("{place}@{}", sample().manifest_digest()));
-    // Again: everything is there already.
+    // At the second push, everything exists already.
     registry(&place, &Credentials::Anonymous).push(&sample()).expect("a second push");
-    // A stranger finds the same manifest.
+    // Another program finds the same manifest.
     let seen = Command::new("skopeo")
         .args([
             "inspect",
@@ -73,7 +73,7 @@ fn a_pushed_image_is_pulled_as_the_same_image() {
 }
 
 #[test]
-fn an_index_of_platforms_has_a_tag_of_its_own() {
+fn an_index_needs_its_own_tag() {
     let home = tempfile::tempdir().expect("a folder");
     let Some(debian) = DebianRegistry::start(home.path(), None) else { return };
     let amd64 = sample();
@@ -106,7 +106,7 @@ fn an_index_of_platforms_has_a_tag_of_its_own() {
 }
 
 #[test]
-fn a_registry_with_a_password_wants_it() {
+fn a_registry_with_a_password_requires_it() {
     let home = tempfile::tempdir().expect("a folder");
     let Some(debian) = DebianRegistry::start(home.path(), Some(HTPASSWD)) else { return };
     let place = format!("{}/echo:v1", debian.1);
@@ -123,8 +123,8 @@ fn a_registry_with_a_password_wants_it() {
     assert_eq!(pulled.manifest_digest(), sample().manifest_digest());
 }
 
-/// A registry that answers from a table, `path → (status, extra header lines, body)`, and keeps
-/// what it was asked.
+/// A registry that answers from a table, `path → (status, extra header lines, body)`, and stores
+/// the requests.
 struct Scripted {
     address: String,
     asked: Arc<Mutex<Vec<(String, String)>>>,
@@ -171,7 +171,8 @@ fn answer(stream: &TcpStream, answers: &Answers, log: &Mutex<Vec<(String, String
         .unwrap_or_default()
         .to_owned();
     log.lock().expect("no one panics here").push((path.clone(), authorization.clone()));
-    // A path that needs a token is listed twice: with `token ` in front for those who show it.
+    // A path that needs a token is listed twice: with the prefix `token ` for requests with a
+    // token.
     let with_token =
         answers.get(&format!("token {path}")).filter(|_| authorization == "Bearer t0ken");
     let (status, headers, body) =
@@ -189,7 +190,7 @@ fn ok(body: &[u8]) -> (u16, String, Vec<u8>) {
     (200, "Content-Type: application/vnd.oci.image.manifest.v1+json\r\n".into(), body.to_vec())
 }
 
-/// Everything that a pull of `image` as `x:1` asks for.
+/// The answers to all requests of a pull of `image` as `x:1`.
 fn honest(image: &Image) -> Answers {
     let mut answers = HashMap::from([
         ("/v2/".to_owned(), ok(b"{}")),
@@ -205,7 +206,7 @@ fn honest(image: &Image) -> Answers {
 }
 
 #[test]
-fn fetches_a_token_where_the_registry_says_so_and_shows_it() {
+fn fetches_a_token_from_the_realm_and_sends_it() {
     let scripted = Scripted::start(|address| {
         let mut answers = HashMap::from([("/token".to_owned(), ok(br#"{"token":"t0ken"}"#))]);
         let challenge = format!(
@@ -222,7 +223,7 @@ fn fetches_a_token_where_the_registry_says_so_and_shows_it() {
         registry(&format!("{}/x:1", scripted.address), &credentials).pull("amd64").expect("a pull");
     assert_eq!(pulled.manifest_digest(), sample().manifest_digest());
     let asked = scripted.asked.lock().expect("no one panics there");
-    // The name and the password go to the token server alone.
+    // The name and the password go only to the token server.
     let basic: Vec<_> = asked
         .iter()
         .filter(|(_, auth)| auth.starts_with("Basic"))
@@ -239,9 +240,10 @@ fn fetches_a_token_where_the_registry_says_so_and_shows_it() {
 }
 
 #[test]
-fn a_password_does_not_go_to_a_realm_that_everyone_can_read() {
+fn a_password_does_not_go_to_a_realm_without_tls() {
     let credentials = Credentials::Basic { username: "user".into(), password: "s3cret".into() };
-    // No server is there, and none is called: the address is one for documentation (RFC 5737).
+    // No server exists at this address, and none is called: the address is reserved for
+    // documentation (RFC 5737).
     let realm = "http://192.0.2.1/token";
     let scripted = Scripted::start(|_| {
         let challenge = format!("WWW-Authenticate: Bearer realm=\"{realm}\",service=\"test\"\r\n");
@@ -260,9 +262,9 @@ fn a_password_does_not_go_to_a_realm_that_everyone_can_read() {
     assert!(asked.iter().all(|(path, auth)| path == "/v2/" && auth.is_empty()), "{asked:?}");
 }
 
-/// The environment's credentials went to every registry that any argument of any command named.
+/// Regression: the environment's credentials went to every registry in any argument of any command.
 #[test]
-fn the_environments_password_goes_where_it_belongs() {
+fn the_environments_password_goes_to_its_registry_only() {
     let scripted = Scripted::start(|_| {
         let mut answers = HashMap::new();
         for (path, reply) in honest(&sample()) {
@@ -295,20 +297,20 @@ fn the_environments_password_goes_where_it_belongs() {
             .any(|(_, auth)| auth.starts_with("Basic"))
     };
     for arguments in [&["inspect", &place][..], &["diff", &place, &place], &["check", &place]] {
-        assert!(!run(arguments, None), "{arguments:?}: the registry stands in a name, no more");
+        assert!(!run(arguments, None), "{arguments:?}: the registry is only part of a name");
         assert!(run(arguments, Some(&scripted.address)), "{arguments:?}");
         assert!(!run(arguments, Some("registry.example.com")), "{arguments:?}");
     }
     assert!(
         run(&["pull", &place, "-o", "one"], None),
-        "what is pulled is what the credentials are for"
+        "the credentials are for the registry of the pull"
     );
     assert!(!run(&["pull", &place, "-o", "two"], Some("registry.example.com")));
     assert!(run(&["pull", &place, "-o", "three"], Some(&scripted.address)));
 }
 
 #[test]
-fn a_manifest_without_end_is_not_read_to_it() {
+fn an_endless_manifest_is_read_up_to_the_limit() {
     let scripted = Scripted::start(|_| {
         HashMap::from([
             ("/v2/".to_owned(), ok(b"{}")),
@@ -322,12 +324,12 @@ fn a_manifest_without_end_is_not_read_to_it() {
     assert!(error.contains("its manifest has more than 4194304 bytes"), "{error}");
 }
 
-/// A layer was read whole into memory before it was sent.
+/// Regression: a layer was read completely into memory before it was sent.
 #[test]
-fn a_layer_of_many_pieces_is_pushed_as_itself() {
+fn a_layer_of_many_pieces_is_pushed_unchanged() {
     let home = tempfile::tempdir().expect("a folder");
     let Some(debian) = DebianRegistry::start(home.path(), None) else { return };
-    // What gzip cannot make smaller: Marsaglia's xorshift, 64 bits.
+    // Bytes that gzip cannot compress: Marsaglia's xorshift, 64 bits.
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let noise: Vec<u8> = std::iter::repeat_with(|| {
         state ^= state << 13;
@@ -349,7 +351,7 @@ fn a_layer_of_many_pieces_is_pushed_as_itself() {
 }
 
 #[test]
-fn refuses_what_a_lying_registry_sends() {
+fn refuses_wrong_replies_of_a_registry() {
     let image = sample();
     let layer = image.layers()[0].descriptor().digest;
     let (blob, config) = (
@@ -395,7 +397,7 @@ fn refuses_what_a_lying_registry_sends() {
             "an index of other platforms",
             "/v2/x/manifests/1".into(),
             ok(index),
-            "index without linux/amd64; it holds: linux/s390x",
+            "index without linux/amd64; it has: linux/s390x",
         ),
         (
             "no access",
@@ -436,7 +438,7 @@ fn refuses_a_manifest_that_is_not_the_pinned_one() {
 }
 
 #[test]
-fn says_that_nobody_listens_and_what_is_no_reference() {
+fn reports_an_unreachable_registry_and_an_invalid_reference() {
     let address = TcpListener::bind("127.0.0.1:0")
         .and_then(|l| l.local_addr())
         .expect("a port that was free")

@@ -42,7 +42,7 @@ fn names_source_license_and_digest() {
     };
     for name in ["serde_json", "tar", "sha2"] {
         let found = find(&all, name).expect(name);
-        // The workspace may know a crate in two versions: the bill's is one of them.
+        // The workspace may have a crate in two versions: the bill contains one of them.
         let is_it = |known: &&cargo_metadata::Package| {
             known.name.as_str() == name && found["version"] == known.version.to_string()
         };
@@ -53,7 +53,8 @@ fn names_source_license_and_digest() {
     }
     let library = find(&all, "rust-std").expect("it is in every program");
     assert_eq!((&library["version"], library.get("purl")), (&"1.95.0".into(), None));
-    // A macro runs in the compiler, and what was not compiled in this build is not in the program.
+    // A macro runs in the compiler, and a crate that was not compiled in this build is not in the
+    // program.
     assert!(find(&all, "serde_derive").is_none());
     let fewer: Vec<_> = built.into_iter().filter(|id| *id != package("tar").id).collect();
     assert!(find(&bill(&fewer), "tar").is_none());

@@ -1,4 +1,4 @@
-//! An image written by microimage is the same image when it is read back, and a damaged one is
+//! Reading images back: an image written by microimage is the same image, and a damaged one is
 //! refused with the fault and its place.
 
 mod common;
@@ -37,7 +37,7 @@ fn a_layout_and_an_archive_read_back_as_the_same_image() {
     let home = tempfile::tempdir().expect("a folder");
     let (oci, tar) = (home.path().join("oci"), home.path().join("docker.tar"));
     for _ in 0..2 {
-        // The second time over the first: replaced, nothing left beside it.
+        // The second write replaces the first and leaves no other file beside it.
         layout::write(&sample(), &oci).expect("a layout");
         archive::write(&sample(), &tar).expect("an archive");
     }
@@ -55,9 +55,10 @@ fn a_layout_and_an_archive_read_back_as_the_same_image() {
     assert!(error.contains("no image `other`; it contains `echo:latest`"), "{error}");
 }
 
-/// The old layout went aside before the new one came: between the two there was none.
+/// Regression: the old layout was moved aside before the new one was renamed; in between there was
+/// none.
 #[test]
-fn a_layout_that_is_replaced_is_there_at_every_moment() {
+fn a_layout_exists_at_every_moment_of_its_replacement() {
     let home = tempfile::tempdir().expect("a folder");
     let oci = home.path().join("oci");
     layout::write(&sample(), &oci).expect("a layout");
@@ -91,11 +92,11 @@ fn writes_the_same_archive_every_time() {
 }
 
 #[test]
-fn refuses_to_replace_a_folder_that_is_no_layout() {
+fn refuses_to_replace_a_folder_that_is_not_a_layout() {
     let home = tempfile::tempdir().expect("a folder");
     fs::write(home.path().join("precious"), b"x").expect("a file");
     let error = layout::write(&sample(), home.path()).expect_err("not a layout").to_string();
-    assert!(error.contains("is something else"), "{error}");
+    assert!(error.contains("is not an image layout"), "{error}");
     assert!(home.path().join("precious").exists());
 }
 
@@ -138,10 +139,10 @@ fn refuses_damage_and_names_the_place() {
             &flip as &dyn Fn(Vec<u8>) -> Option<Vec<u8>>,
             "is damaged: its bytes have the digest",
         ),
-        (blob(manifest), &cut, "bytes, "),
+        (blob(manifest), &cut, "bytes instead of"),
         (blob(config), &flip, "is damaged"),
         (blob(config), &gone, "cannot be read"),
-        (blob(layer), &flip, "holds other bytes"),
+        (blob(layer), &flip, "has other bytes"),
         (blob(layer), &cut, "ends after"),
         (blob(layer), &gone, "cannot be found"),
         (oci.join("index.json"), &cut, "is not an OCI image layout"),
@@ -168,7 +169,7 @@ fn refuses_an_archive_that_is_cut_anywhere() {
             .map_err(|e| e.to_string())
     };
     read(&whole).expect("the whole archive");
-    // The last 1024 bytes are the end marker, which tar readers do without.
+    // The last 1024 bytes are the end marker, which tar readers do not require.
     let content = whole.len() - 1024;
     for cut in (0..content - 512).step_by(97) {
         read(&whole[..cut]).expect_err("a cut archive");
@@ -181,8 +182,8 @@ fn reports_what_is_missing() {
     assert!(error.contains("`/nowhere/at/all` does not exist"), "{error}");
 }
 
-/// A header of 6 GiB in a file that takes no room on the disk was read whole: the library does so
-/// before anyone is asked.
+/// Regression: a header of 6 GiB in a file that takes no room on the disk was read completely,
+/// because the library reads it before any check.
 #[test]
 fn a_header_in_front_of_a_file_is_bounded() {
     let home = tempfile::tempdir().expect("a folder");
@@ -207,7 +208,7 @@ fn a_header_in_front_of_a_file_is_bounded() {
         Tar::default().raw("@LongLink", b'L', "", 0o644, &[b'a'; 5000]).file("a", b"").bytes();
     fs::write(&path, long).expect("a file");
     let error = source::load(&path.display().to_string()).expect_err("a long name").to_string();
-    assert!(error.contains("a name of more than 4096 bytes"), "{error}");
+    assert!(error.contains("a name longer than 4096 bytes"), "{error}");
 }
 
 #[test]
@@ -242,7 +243,7 @@ fn finds_members_by_their_long_names() {
 }
 
 #[test]
-fn of_several_platforms_the_one_that_is_asked_for_is_taken() {
+fn an_index_gives_the_requested_platform() {
     let home = tempfile::tempdir().expect("a folder");
     let oci = home.path().join("oci");
     layout::write(&sample(), &oci).expect("a layout");
@@ -279,7 +280,7 @@ fn of_several_platforms_the_one_that_is_asked_for_is_taken() {
     assert!(
         load("riscv64").expect_err("not there").to_string().contains("contains 2 matching images")
     );
-    // The platform's own manifest is one more request.
+    // The platform's own manifest takes one more request.
     for (image, requests) in [(load("arm64").expect("arm64"), 6), (amd64, 5)] {
         let contents =
             microimage::contents::read(&image, &microimage::entry::LayerLimits::default())

@@ -1,5 +1,5 @@
-//! A push and a pull survive temporary faults at each step, and leave nothing incomplete after
-//! permanent ones: against a registry in memory with faults (common/stumbling.rs).
+//! Push and pull survive temporary faults at each step, and leave nothing incomplete after
+//! permanent ones. The registry is in memory and has faults (common/stumbling.rs).
 
 mod common;
 
@@ -11,7 +11,7 @@ use std::io::Read;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Bytes that gzip cannot make smaller: Marsaglia's xorshift, 64 bits.
+/// Bytes that gzip cannot compress: Marsaglia's xorshift, 64 bits.
 fn noise(bytes: usize, mut state: u64) -> Vec<u8> {
     std::iter::repeat_with(|| {
         state ^= state << 13;
@@ -24,7 +24,7 @@ fn noise(bytes: usize, mut state: u64) -> Vec<u8> {
     .collect()
 }
 
-/// An image of a small layer and one that is sent in pieces.
+/// An image with a small layer and a layer that is sent in pieces.
 fn sample() -> Image {
     image(&[
         Tar::default().file("app", b"elf").bytes(),
@@ -41,7 +41,7 @@ fn basic(password: &str) -> Credentials {
     Credentials::Basic { username: "user".into(), password: password.into() }
 }
 
-/// Every byte of an image's layers.
+/// The bytes of an image's layers.
 fn layers(image: &Image) -> Vec<Vec<u8>> {
     let read = |layer: &microimage::image::Layer| {
         let mut bytes = Vec::new();
@@ -51,7 +51,7 @@ fn layers(image: &Image) -> Vec<Vec<u8>> {
     image.layers().iter().map(read).collect()
 }
 
-/// A pushed image is whole at the registry, and comes back as it was.
+/// Checks that a pushed image is complete in the registry and is pulled unchanged.
 fn is_whole(stumbling: &Stumbling, image: &Image, credentials: &Credentials, what: &str) {
     assert_eq!(stumbling.half_pushed(), [""; 0], "{what}");
     assert_eq!(stumbling.manifest("/1").as_deref(), Some(image.manifest_bytes()), "{what}");
@@ -60,7 +60,7 @@ fn is_whole(stumbling: &Stumbling, image: &Image, credentials: &Credentials, wha
     assert!(layers(&pulled) == layers(image), "{what}");
 }
 
-/// Runs every case on a thread of its own: most of their time is back-off.
+/// Runs every case on its own thread: most of their time is back-off.
 fn each<T: Send + 'static>(cases: Vec<T>, run: fn(T)) {
     let threads: Vec<_> = cases.into_iter().map(|case| thread::spawn(move || run(case))).collect();
     for thread in threads {
@@ -106,7 +106,7 @@ fn a_pull_survives_each_fault_at_each_step() {
         cases.extend(passing().into_iter().map(|fault| (step, fault)));
         cases.push((step, Fault::Truncated));
     }
-    cases.push((Step::Blob, Fault::OtherBytes)); // damaged on the way, once
+    cases.push((Step::Blob, Fault::OtherBytes)); // damaged once in transit
     for no_ranges in [false, true] {
         let cases = cases.iter().cloned().map(|(step, fault)| (step, fault, no_ranges)).collect();
         each(cases, |(step, fault, no_ranges)| {
@@ -124,7 +124,7 @@ fn a_pull_survives_each_fault_at_each_step() {
 
 #[test]
 fn a_blob_is_resumed_and_not_sent_again() {
-    // down: the second request asks for what is missing
+    // down: the second request asks for the missing part
     let stumbling = Stumbling::start(Setup::default(), Vec::new());
     let image = image(&[Tar::default().file("noise", &noise(6 << 20, 7)).bytes()]);
     open(&stumbling, &Credentials::Anonymous).push(&image).expect("a push");
@@ -132,7 +132,7 @@ fn a_blob_is_resumed_and_not_sent_again() {
     let big = |asked: &common::stumbling::Asked| {
         asked.step == Step::Blob && !asked.path.ends_with(&config)
     };
-    // The configuration is the first blob, or the second: both may stumble.
+    // The configuration is the first or the second blob: both may fail.
     stumbling.plan(vec![Plan { step: Step::Blob, fault: Fault::Truncated, times: 2 }]);
     let pulled = open(&stumbling, &Credentials::Anonymous).pull("amd64").expect("a pull");
     assert!(layers(&pulled) == layers(&image));
@@ -143,7 +143,7 @@ fn a_blob_is_resumed_and_not_sent_again() {
     });
     assert!(resumed, "{asked:?}");
 
-    // up: the registry is asked how much it has, and gets the rest
+    // up: the client asks for the offset and sends the rest
     let stumbling = Stumbling::start(
         Setup::default(),
         vec![Plan { step: Step::Piece, fault: Fault::Reset, times: 1 }],
@@ -154,7 +154,7 @@ fn a_blob_is_resumed_and_not_sent_again() {
 }
 
 #[test]
-fn what_does_not_pass_ends_in_an_error_and_tags_nothing() {
+fn a_permanent_fault_is_an_error_and_no_tag_is_set() {
     let mut cases = Vec::new();
     for step in [Step::Knock, Step::Look, Step::Begin, Step::Piece, Step::End, Step::Tag] {
         for fault in [
@@ -165,7 +165,8 @@ fn what_does_not_pass_ends_in_an_error_and_tags_nothing() {
             Fault::Reset,
             Fault::Redirect("http://192.0.2.1/elsewhere".into()),
         ] {
-            // a plain 400 to a plain request is how a server with TLS answers; the others go on
+            // a server with TLS answers a plain request with a plain 400; the other faults are
+            // errors
             let is_answer =
                 step == Step::Knock && !matches!(fault, Fault::Reset | Fault::Status(503 | 429, _));
             if !is_answer {
@@ -195,7 +196,7 @@ fn what_does_not_pass_ends_in_an_error_and_tags_nothing() {
 }
 
 #[test]
-fn a_registry_that_lies_for_ever_is_not_believed() {
+fn a_registry_with_wrong_bytes_is_refused() {
     each(vec![Fault::OtherBytes, Fault::Truncated], |fault| {
         let stumbling = Stumbling::start(Setup::default(), Vec::new());
         open(&stumbling, &Credentials::Anonymous).push(&sample()).expect("a push");
@@ -206,7 +207,7 @@ fn a_registry_that_lies_for_ever_is_not_believed() {
 }
 
 #[test]
-fn what_has_no_end_is_not_read_to_it() {
+fn endless_replies_are_read_up_to_the_limit() {
     let cases = vec![Step::Token, Step::Manifest, Step::Blob, Step::Knock, Step::Tag, Step::End];
     each(cases, |step| {
         let setup = Setup { login: Some("user:s3cret"), ..Setup::default() };
@@ -230,7 +231,7 @@ fn what_has_no_end_is_not_read_to_it() {
 }
 
 #[test]
-fn a_token_that_expires_is_fetched_anew() {
+fn a_token_that_expires_is_fetched_again() {
     let steps = [Step::Look, Step::Begin, Step::Piece, Step::End, Step::Tag];
     each(steps.into(), |step| {
         let what = format!("at {step:?}");
@@ -245,7 +246,7 @@ fn a_token_that_expires_is_fetched_anew() {
 }
 
 #[test]
-fn an_identity_token_is_exchanged_and_shown_to_the_token_server_alone() {
+fn an_identity_token_goes_to_the_token_server_only() {
     let setup = Setup { login: Some("user:s3cret"), ..Setup::default() };
     let stumbling = Stumbling::start(setup, Vec::new());
     let token = Credentials::IdentityToken("r3fresh".into());
@@ -264,12 +265,12 @@ fn a_missing_a_wrong_and_an_unauthorised_password_are_distinguished() {
     };
     let none = push(&place(locked()), &Credentials::Anonymous);
     let other = push(&place(locked()), &basic("0ther"));
-    assert!(none.contains("no password for it was found"), "{none}");
+    assert!(none.contains("no password was found for it"), "{none}");
     assert!(other.contains("does not accept the password of `user`"), "{other}");
     let stumbling = place(locked());
     stumbling.plan(vec![Plan { step: Step::Begin, fault: Fault::Status(403, None), times: 9 }]);
     let right = push(&stumbling, &basic("s3cret"));
-    assert!(right.contains("`user` is logged in, but may not do this"), "{right}");
+    assert!(right.contains("`user` is logged in and lacks the permission"), "{right}");
     for text in [none, other, right] {
         assert!(!text.contains("s3cret") && !text.contains("0ther"), "{text}");
     }
@@ -277,7 +278,7 @@ fn a_missing_a_wrong_and_an_unauthorised_password_are_distinguished() {
 
 #[test]
 fn a_login_does_not_follow_a_redirect_to_another_host() {
-    // another registry on this machine, which keeps what it is asked
+    // another registry on this machine, which stores its requests
     let other = Stumbling::start(Setup::default(), Vec::new());
     let image = sample();
     let blob = image.layers()[0].descriptor().digest;
@@ -308,7 +309,7 @@ fn a_password_does_not_go_to_a_realm_in_plain_http() {
 }
 
 #[test]
-fn a_registry_that_takes_small_pieces_only_gets_them() {
+fn a_registry_that_limits_pieces_gets_small_ones() {
     let stumbling = Stumbling::start(Setup { max_piece: 9 << 20, ..Setup::default() }, Vec::new());
     let large = image(&[Tar::default().file("noise", &noise(20 << 20, 3)).bytes()]);
     open(&stumbling, &Credentials::Anonymous).push(&large).expect("a push in pieces");
@@ -321,8 +322,8 @@ fn a_blob_of_another_repository_is_mounted() {
     let stumbling = Stumbling::start(Setup::default(), Vec::new());
     open(&stumbling, &Credentials::Anonymous).push(&sample()).expect("a push");
     let (pieces, ends) = (stumbling.asked_for(Step::Piece), stumbling.asked_for(Step::End));
-    // This registry has one store for all repositories, and answers HEAD from it: it is told to
-    // forget that once a blob.
+    // This registry has one store for all repositories and would answer HEAD from it; a fault per
+    // blob makes it answer 404 instead.
     stumbling.plan(vec![Plan { step: Step::Look, fault: Fault::Status(404, None), times: 3 }]);
     let place = format!("{}/other/y:1", stumbling.address);
     let reference = parse_reference(&place).expect("a reference");
@@ -336,7 +337,7 @@ fn a_blob_of_another_repository_is_mounted() {
 }
 
 #[test]
-fn a_damaged_layer_is_never_finished() {
+fn the_upload_of_a_damaged_layer_is_never_completed() {
     let whole = sample();
     let damaged = Image::from_parts(
         whole.manifest_bytes().to_vec(),

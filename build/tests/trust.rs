@@ -1,5 +1,5 @@
-//! Trust in registries, from the command line: certificates, passwords and where they are kept.
-//! Against Debian's docker-registry on loopback, with TLS and with a password.
+//! Trust in registries, from the command line: certificates, passwords and their places. It uses
+//! Debian's docker-registry on loopback, with TLS and with a password.
 
 mod common;
 
@@ -9,16 +9,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// A folder with an image to push, and an environment without anybody's credentials in it.
-struct Desk(tempfile::TempDir);
+/// A folder with an image to push, and an environment without credentials.
+struct Client(tempfile::TempDir);
 
-impl Desk {
-    fn new() -> Desk {
+impl Client {
+    fn new() -> Client {
         let home = tempfile::tempdir().expect("a folder");
-        let desk = Desk(home);
+        let client = Client(home);
         let image = common::image(&[common::Tar::default().file("app", b"elf").bytes()]);
-        microimage::layout::write(&image, &desk.path("oci")).expect("a layout");
-        desk
+        microimage::layout::write(&image, &client.path("oci")).expect("a layout");
+        client
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -38,7 +38,7 @@ impl Desk {
         command.envs(environment.iter().copied()).output().expect("our own program")
     }
 
-    /// Pushes the image; the error when there is one.
+    /// Pushes the image; returns the error if it fails.
     fn push(
         &self,
         place: &str,
@@ -69,7 +69,7 @@ fn openssl(folder: &Path, arguments: &[&str]) -> bool {
     }
 }
 
-/// An authority (ca.crt) and a registry's certificate that it has signed (leaf.crt, leaf.key).
+/// An authority (ca.crt) and a registry's certificate signed by it (leaf.crt, leaf.key).
 fn authority(folder: &Path) -> bool {
     let made = openssl(
         folder,
@@ -81,7 +81,7 @@ fn authority(folder: &Path) -> bool {
     made && signed(folder, "leaf", "subjectAltName=DNS:localhost,IP:127.0.0.1")
 }
 
-/// A certificate NAME.crt with its key that the folder's authority has signed.
+/// A certificate NAME.crt with its key, signed by the folder's authority.
 fn signed(folder: &Path, name: &str, extensions: &str) -> bool {
     fs::write(folder.join("extensions"), extensions).expect("a file");
     let [key, request, certificate] = ["key", "csr", "crt"].map(|end| format!("{name}.{end}"));
@@ -98,7 +98,7 @@ fn signed(folder: &Path, name: &str, extensions: &str) -> bool {
         )
 }
 
-/// A certificate that signs itself, as the usual line on the web makes it: an authority's.
+/// A self-signed certificate, as the usual openssl command makes it, marked as an authority's.
 fn self_signed(folder: &Path, names: &str) -> bool {
     let names = format!("subjectAltName={names}");
     let mut arguments = vec!["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"];
@@ -114,51 +114,51 @@ fn tls(home: &Path) -> Option<DebianRegistry> {
 }
 
 #[test]
-fn tls_is_spoken_on_loopback_too_and_its_certificate_wants_trust() {
+fn tls_is_used_on_loopback_too_and_its_certificate_must_be_trusted() {
     let home = tempfile::tempdir().expect("a folder");
     if !authority(home.path()) {
         return;
     }
     let Some(debian) = tls(home.path()) else { return };
-    let desk = Desk::new();
+    let client = Client::new();
     let ca = home.path().join("ca.crt").display().to_string();
     for host in [debian.1.clone(), debian.1.replace("127.0.0.1", "localhost")] {
         let place = format!("{host}/echo:v1");
-        let error = desk.push(&place, &[], &[]).expect_err("an unknown authority");
+        let error = client.push(&place, &[], &[]).expect_err("an unknown authority");
         assert!(
             error.contains(&format!("the certificate of `{host}` is not trusted"))
                 && error.contains("--ca FILE"),
             "{error}"
         );
-        desk.push(&place, &["--ca", &ca], &[]).expect("the authority is named");
-        desk.push(&place, &[], &[("SSL_CERT_FILE", &ca)]).expect("it is the system's");
-        desk.push(&place, &["--insecure-registry", &host], &[]).expect("anything goes");
+        client.push(&place, &["--ca", &ca], &[]).expect("the authority is named");
+        client.push(&place, &[], &[("SSL_CERT_FILE", &ca)]).expect("it is the system's");
+        client.push(&place, &["--insecure-registry", &host], &[]).expect("anything goes");
         let other = ["--insecure-registry", "registry.example.com"];
-        desk.push(&place, &other, &[]).expect_err("that is another registry");
-        // every command that reads an image takes the same flags
+        client.push(&place, &other, &[]).expect_err("that is another registry");
+        // every command that reads an image has the same flags
         for command in [&["inspect", &place][..], &["diff", &place, "oci"], &["check", &place]] {
-            let output = desk.run(&[command, &["--ca", &ca]].concat(), &[]);
+            let output = client.run(&[command, &["--ca", &ca]].concat(), &[]);
             let error = String::from_utf8_lossy(&output.stderr);
             assert!(!error.contains("error"), "{command:?}: {error}");
         }
-        // a folder a host, as Docker and podman have it
-        let folder = desk.path("config/containers/certs.d").join(&host);
+        // a folder per host, as in Docker and podman
+        let folder = client.path("config/containers/certs.d").join(&host);
         fs::create_dir_all(&folder).expect("a folder");
         fs::copy(&ca, folder.join("our.crt")).expect("a file");
-        let config = desk.path("config").display().to_string();
-        desk.push(&place, &[], &[("XDG_CONFIG_HOME", &config)]).expect("the host's own");
+        let config = client.path("config").display().to_string();
+        client.push(&place, &[], &[("XDG_CONFIG_HOME", &config)]).expect("the host's own");
     }
-    let error = desk.push(&format!("{}/x:1", debian.1), &["--ca", "nothing"], &[]).expect_err("");
+    let error = client.push(&format!("{}/x:1", debian.1), &["--ca", "nothing"], &[]).expect_err("");
     assert!(error.contains("`nothing` cannot be used"), "{error}");
-    let error = desk.push(&format!("{}/x:1", debian.1), &["--ca", "oci/index.json"], &[]);
+    let error = client.push(&format!("{}/x:1", debian.1), &["--ca", "oci/index.json"], &[]);
     assert!(error.expect_err("no PEM").contains("no `BEGIN CERTIFICATE`"));
 }
 
-/// As `docker` does it: `client.cert` and `client.key` beside the authority (Docker's
-/// documentation, "Verify repository client with certificates"). Debian's registry refuses with an
-/// alert, nginx answers 400 after the handshake.
+/// As in Docker: `client.cert` and `client.key` beside the authority (Docker's documentation,
+/// "Verify repository client with certificates"). Debian's registry refuses with an alert; nginx
+/// answers 400 after the handshake.
 #[test]
-fn a_registry_that_asks_for_it_is_shown_a_certificate() {
+fn a_registry_that_requests_a_certificate_gets_it() {
     let home = tempfile::tempdir().expect("a folder");
     let other = tempfile::tempdir().expect("a folder");
     if !authority(home.path())
@@ -171,25 +171,25 @@ fn a_registry_that_asks_for_it_is_shown_a_certificate() {
     let at = |name: &str| home.path().join(name);
     let tls = (at("leaf.crt"), at("leaf.key"));
     let tls = (tls.0.as_path(), tls.1.as_path());
-    let desk = Desk::new();
-    let Some(plain) = DebianRegistry::start(desk.0.path(), None) else { return };
+    let client = Client::new();
+    let Some(plain) = DebianRegistry::start(client.0.path(), None) else { return };
     let asking = DebianRegistry::asking(home.path(), None, Some(tls), Some(&at("ca.crt")));
     let nginx = DebianRegistry::behind_nginx(home.path(), &plain, tls, &at("ca.crt"));
     for server in [asking, nginx].into_iter().flatten() {
         let host = &server.1;
         let place = format!("{host}/echo:v1");
-        let config = desk.path("config").display().to_string();
-        let folder = desk.path("config/containers/certs.d").join(host);
+        let config = client.path("config").display().to_string();
+        let folder = client.path("config/containers/certs.d").join(host);
         fs::create_dir_all(&folder).expect("a folder");
         fs::copy(at("ca.crt"), folder.join("our.crt")).expect("a file");
-        let push = || desk.push(&place, &[], &[("XDG_CONFIG_HOME", &config)]);
+        let push = || client.push(&place, &[], &[("XDG_CONFIG_HOME", &config)]);
         let put = |from: &Path, name: &str| {
             fs::copy(from, folder.join(name)).expect("a file");
         };
         let asks = format!("`{host}` asks for a client certificate: ");
         let advice = format!("/etc/docker/certs.d/{host}, as client.cert and client.key");
-        let error = push().expect_err("nothing is shown");
-        assert!(error.contains(&format!("{asks}none is there; put it")), "{error}");
+        let error = push().expect_err("no certificate is sent");
+        assert!(error.contains(&format!("{asks}there is none; put it")), "{error}");
         assert!(error.contains(&advice), "{error}");
         put(&at("client.crt"), "client.cert");
         let error = push().expect_err("without its key");
@@ -201,9 +201,9 @@ fn a_registry_that_asks_for_it_is_shown_a_certificate() {
         let error = push().expect_err("another key");
         assert!(error.contains(&asks) && error.contains("client.key` cannot be used"), "{error}");
         put(&at("client.key"), "client.key");
-        let pushed = push().expect("it is shown");
+        let pushed = push().expect("the certificate is sent");
         assert!(pushed.starts_with(&format!("{place}@sha256:")), "{pushed}");
-        let output = desk.run(&["diff", &place, "oci"], &[("XDG_CONFIG_HOME", &config)]);
+        let output = client.run(&["diff", &place, "oci"], &[("XDG_CONFIG_HOME", &config)]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         put(&other.path().join("client.crt"), "client.cert");
         put(&other.path().join("client.key"), "client.key");
@@ -213,48 +213,48 @@ fn a_registry_that_asks_for_it_is_shown_a_certificate() {
     }
 }
 
-/// A key that cannot be read stops nobody whose registry does not ask for it.
+/// An unreadable key causes no error with a registry that does not request it.
 #[test]
-fn a_certificate_that_nobody_asks_for_need_not_be_readable() {
+fn a_certificate_that_is_not_requested_need_not_be_readable() {
     let home = tempfile::tempdir().expect("a folder");
     if !authority(home.path()) {
         return;
     }
     let Some(debian) = tls(home.path()) else { return };
-    let desk = Desk::new();
-    let folder = desk.path("config/containers/certs.d").join(&debian.1);
+    let client = Client::new();
+    let folder = client.path("config/containers/certs.d").join(&debian.1);
     fs::create_dir_all(&folder).expect("a folder");
     fs::copy(home.path().join("ca.crt"), folder.join("our.crt")).expect("a file");
     fs::write(folder.join("client.cert"), "torn").expect("a file");
-    let config = desk.path("config").display().to_string();
+    let config = client.path("config").display().to_string();
     let place = format!("{}/echo:v1", debian.1);
-    desk.push(&place, &[], &[("XDG_CONFIG_HOME", &config)]).expect("nobody has asked");
+    client.push(&place, &[], &[("XDG_CONFIG_HOME", &config)]).expect("it is not requested");
 }
 
 /// rustls refuses an authority's certificate as a server's (`CaUsedAsEndEntity`).
 #[test]
-fn a_certificate_that_signs_itself_is_trusted_where_it_is_named() {
+fn a_self_signed_certificate_is_trusted_if_it_is_named() {
     let home = tempfile::tempdir().expect("a folder");
     if !self_signed(home.path(), "DNS:localhost,IP:127.0.0.1") {
         return;
     }
     let Some(debian) = tls(home.path()) else { return };
-    let desk = Desk::new();
+    let client = Client::new();
     let leaf = home.path().join("leaf.crt").display().to_string();
     let place = format!("{}/echo:v1", debian.1);
-    let error = desk.push(&place, &[], &[]).expect_err("not given");
-    assert!(error.contains("is not trusted: it signs itself"), "{error}");
-    desk.push(&place, &["--ca", &leaf], &[]).expect("it is named");
-    desk.push(&place, &[], &[("SSL_CERT_FILE", &leaf)]).expect("it is the system's");
-    // another one with the same name is not the one that is named
+    let error = client.push(&place, &[], &[]).expect_err("not given");
+    assert!(error.contains("is not trusted: it is self-signed"), "{error}");
+    client.push(&place, &["--ca", &leaf], &[]).expect("it is named");
+    client.push(&place, &[], &[("SSL_CERT_FILE", &leaf)]).expect("it is the system's");
+    // another certificate with the same name is not trusted
     let other = tempfile::tempdir().expect("a folder");
     self_signed(other.path(), "DNS:localhost,IP:127.0.0.1");
     let other = other.path().join("leaf.crt").display().to_string();
-    desk.push(&place, &["--ca", &other], &[]).expect_err("it is another");
+    client.push(&place, &["--ca", &other], &[]).expect_err("it is another");
 }
 
 #[test]
-fn a_certificate_for_another_name_is_refused_although_it_is_named() {
+fn a_trusted_certificate_for_another_host_is_refused() {
     for (names, says) in [
         ("DNS:registry.example.com", "it is for other hosts"),
         ("", "it names no host in `subjectAltName`"),
@@ -266,16 +266,16 @@ fn a_certificate_for_another_name_is_refused_although_it_is_named() {
         let Some(debian) = tls(home.path()) else { return };
         let leaf = home.path().join("leaf.crt").display().to_string();
         let place = format!("{}/echo:v1", debian.1.replace("127.0.0.1", "localhost"));
-        let error = Desk::new().push(&place, &["--ca", &leaf], &[]).expect_err("another name");
+        let error = Client::new().push(&place, &["--ca", &leaf], &[]).expect_err("another name");
         assert!(error.contains(says), "{error}");
     }
 }
 
 #[test]
-fn a_password_is_found_where_docker_and_podman_keep_it() {
+fn passwords_of_docker_and_podman_are_found() {
     let home = tempfile::tempdir().expect("a folder");
     let Some(debian) = DebianRegistry::start(home.path(), Some(HTPASSWD)) else { return };
-    let desk = Desk::new();
+    let client = Client::new();
     let place = format!("{}/private/echo:v1", debian.1);
     let (user, password) = (("MICROIMAGE_USERNAME", "user"), ("MICROIMAGE_PASSWORD", "s3cret"));
     // "user:s3cret", "user:0ther" and "user:" in base64
@@ -284,13 +284,13 @@ fn a_password_is_found_where_docker_and_podman_keep_it() {
         [("right", "dXNlcjpzM2NyZXQ="), ("other", "dXNlcjowdGhlcg=="), ("half", "dXNlcjo=")]
     {
         for place in ["config.json", "containers/auth.json"] {
-            let path = desk.path(name).join(place);
+            let path = client.path(name).join(place);
             fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
             fs::write(path, file(auth)).expect("a file");
         }
     }
-    // a helper, and one that has nothing
-    let helpers = desk.path("bin");
+    // a helper, and one without an entry
+    let helpers = client.path("bin");
     fs::create_dir_all(&helpers).expect("a folder");
     for (name, script) in [
         ("docker-credential-known", r#"grep -q : && echo '{"Username":"user","Secret":"s3cret"}'"#),
@@ -305,18 +305,18 @@ fn a_password_is_found_where_docker_and_podman_keep_it() {
     for (folder, helper) in
         [("known", "known"), ("empty", "empty"), ("broken", "broken"), ("escape", "../../bin/sh")]
     {
-        fs::create_dir_all(desk.path(folder)).expect("a folder");
+        fs::create_dir_all(client.path(folder)).expect("a folder");
         let text = format!(r#"{{"credHelpers":{{"{}":"{helper}"}}}}"#, debian.1);
-        fs::write(desk.path(folder).join("config.json"), text).expect("a file");
+        fs::write(client.path(folder).join("config.json"), text).expect("a file");
     }
-    fs::create_dir_all(desk.path("torn")).expect("a folder");
-    fs::write(desk.path("torn/config.json"), "{\"auths\":").expect("a file");
-    // a store that another machine has, and a password beside it
-    fs::create_dir_all(desk.path("beside")).expect("a folder");
+    fs::create_dir_all(client.path("torn")).expect("a folder");
+    fs::write(client.path("torn/config.json"), "{\"auths\":").expect("a file");
+    // a store that this machine does not have, and a password beside it
+    fs::create_dir_all(client.path("beside")).expect("a folder");
     let text = file("dXNlcjpzM2NyZXQ=").replacen('{', r#"{"credsStore":"desktop.exe","#, 1);
-    fs::write(desk.path("beside/config.json"), text).expect("a file");
+    fs::write(client.path("beside/config.json"), text).expect("a file");
 
-    let at = |folder: &str| desk.path(folder).display().to_string();
+    let at = |folder: &str| client.path(folder).display().to_string();
     let (right, other, half) = (at("right"), at("other"), at("half"));
     let auth_file = format!("{right}/containers/auth.json");
     for environment in [
@@ -328,21 +328,21 @@ fn a_password_is_found_where_docker_and_podman_keep_it() {
         vec![("DOCKER_CONFIG", &at("known")), ("PATH", &paths)],
         vec![("DOCKER_CONFIG", &at("beside"))],
         vec![("DOCKER_CONFIG", &at("torn")), ("XDG_CONFIG_HOME", &right)],
-        // what is named for this registry alone wins over a file
+        // credentials for this registry in the environment take precedence over a file
         vec![user, password, ("DOCKER_CONFIG", &other)],
     ] {
-        let pushed = desk.push(&place, &[], &environment);
+        let pushed = client.push(&place, &[], &environment);
         assert!(pushed.is_ok(), "{environment:?}: {pushed:?}");
     }
     for (environment, says) in [
-        (vec![], "no password for it was found"),
+        (vec![], "no password was found for it"),
         (vec![("DOCKER_CONFIG", other.as_str())], "does not accept the password of `user`"),
         (vec![user, ("MICROIMAGE_PASSWORD", "0ther")], "does not accept the password of `user`"),
-        (vec![user], "MICROIMAGE_USERNAME is there, MICROIMAGE_PASSWORD is not"),
-        (vec![password], "MICROIMAGE_PASSWORD is there, MICROIMAGE_USERNAME is not"),
-        (vec![("DOCKER_CONFIG", &half)], "config.json` is there, a password is not"),
-        (vec![("DOCKER_CONFIG", &at("torn"))], "torn/config.json`: it holds no JSON"),
-        (vec![("DOCKER_CONFIG", &at("empty")), ("PATH", &paths)], "no password for it was found"),
+        (vec![user], "MICROIMAGE_USERNAME is set, MICROIMAGE_PASSWORD is missing"),
+        (vec![password], "MICROIMAGE_PASSWORD is set, MICROIMAGE_USERNAME is missing"),
+        (vec![("DOCKER_CONFIG", &half)], "config.json` is set, a password is missing"),
+        (vec![("DOCKER_CONFIG", &at("torn"))], "torn/config.json`: it holds text other than JSON"),
+        (vec![("DOCKER_CONFIG", &at("empty")), ("PATH", &paths)], "no password was found for it"),
         (
             vec![("DOCKER_CONFIG", &at("broken")), ("PATH", &paths)],
             "`docker-credential-broken` failed",
@@ -350,16 +350,16 @@ fn a_password_is_found_where_docker_and_podman_keep_it() {
         (vec![("DOCKER_CONFIG", &at("known")), ("PATH", "/nowhere")], "cannot be started"),
         (vec![("DOCKER_CONFIG", &at("escape"))], "is not the name of a credential helper"),
     ] {
-        let error = desk.push(&place, &[], &environment).expect_err(says);
+        let error = client.push(&place, &[], &environment).expect_err(says);
         assert!(error.contains(says), "{environment:?}: {error}");
         assert!(!error.contains("s3cret") && !error.contains("0ther"), "{error}");
     }
-    // to look at an image is enough to be asked for a password, and to have one
+    // inspecting an image may require a password, and uses the configured one
     let environment = [("DOCKER_CONFIG", right.as_str())];
     for command in
         [&["inspect", &place][..], &["unpack", &place, "files"], &["diff", &place, "oci"]]
     {
-        let output = desk.run(command, &environment);
+        let output = client.run(command, &environment);
         assert!(
             output.status.success(),
             "{command:?}: {}",
@@ -368,41 +368,41 @@ fn a_password_is_found_where_docker_and_podman_keep_it() {
     }
 }
 
-/// An unreadable docker configuration stopped an anonymous push.
+/// Regression: an unreadable docker configuration stopped an anonymous push.
 #[test]
-fn credentials_that_nobody_asks_for_need_not_be_readable() {
+fn credentials_that_are_not_required_need_not_be_readable() {
     let home = tempfile::tempdir().expect("a folder");
     let Some(debian) = DebianRegistry::start(home.path(), None) else { return };
-    let desk = Desk::new();
-    fs::create_dir_all(desk.path("torn")).expect("a folder");
-    fs::write(desk.path("torn/config.json"), "{\"auths\":").expect("a file");
-    let torn = desk.path("torn").display().to_string();
+    let client = Client::new();
+    fs::create_dir_all(client.path("torn")).expect("a folder");
+    fs::write(client.path("torn/config.json"), "{\"auths\":").expect("a file");
+    let torn = client.path("torn").display().to_string();
     let place = format!("{}/echo:v1", debian.1);
-    desk.push(&place, &[], &[("DOCKER_CONFIG", &torn)]).expect("not needed");
-    desk.push(&place, &[], &[("MICROIMAGE_USERNAME", "user")]).expect("not needed");
+    client.push(&place, &[], &[("DOCKER_CONFIG", &torn)]).expect("not needed");
+    client.push(&place, &[], &[("MICROIMAGE_USERNAME", "user")]).expect("not needed");
 }
 
 #[test]
 fn several_names_get_one_image() {
     let home = tempfile::tempdir().expect("a folder");
     let Some(debian) = DebianRegistry::start(home.path(), None) else { return };
-    let desk = Desk::new();
+    let client = Client::new();
     let places = ["team/echo:v1", "team/echo:latest", "other/echo:v1"];
     let places: Vec<_> = places.iter().map(|name| format!("{}/{name}", debian.1)).collect();
     let mut arguments = vec!["push", "--image", "oci"];
     arguments.extend(places.iter().map(String::as_str));
-    let output = desk.run(&arguments, &[]);
+    let output = client.run(&arguments, &[]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let pinned: Vec<_> = text.lines().collect();
     assert_eq!(pinned.len(), 3, "{text}");
     for (place, pinned) in places.iter().zip(pinned) {
         assert!(pinned.starts_with(&format!("{place}@sha256:")), "{pinned}");
-        let output = desk.run(&["diff", place, "oci"], &[]);
+        let output = client.run(&["diff", place, "oci"], &[]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
-    // from one registry to another place, without a layout between
+    // from one registry to another, without a layout in between
     let copy = format!("{}/copy/echo:v1", debian.1);
-    let output = desk.run(&["push", &copy, "--image", &places[0]], &[]);
+    let output = client.run(&["push", &copy, "--image", &places[0]], &[]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -1,4 +1,5 @@
-//! Unpacking of hostile layers: runtimes' rules for whiteouts and links, and what is refused.
+//! Unpacking of hostile layers: container runtimes' rules for whiteouts and links, and refused
+//! entries.
 
 mod common;
 
@@ -62,7 +63,7 @@ fn applies_whiteouts_to_lower_layers_only() {
         .file("d/old", b"1")
         .file("d/sub/old", b"1")
         .bytes();
-    // The opaque marker stands after an entry of its own layer, which it must not hide.
+    // The opaque marker follows an entry of its own layer, which it must not hide.
     let upper = Tar::default()
         .file(".wh.gone", b"")
         .file("d/new", b"2")
@@ -110,10 +111,10 @@ fn follows_links_inside_the_root_as_a_runtime_would() {
 }
 
 #[test]
-fn refuses_what_would_reach_outside_and_writes_nothing_there() {
+fn refuses_entries_that_lead_outside_and_writes_nothing_there() {
     let long = "n".repeat(99);
     let cases: Vec<(&str, Tar, &str)> = vec![
-        // the root is as high as `..` leads: there is no `secret` in it
+        // `..` never leads above the root, which contains no `secret`
         ("a hard link that climbs", Tar::default().hardlink("l", "../secret"), "cannot be linked"),
         (
             "a hard link through a link that climbs",
@@ -126,7 +127,11 @@ fn refuses_what_would_reach_outside_and_writes_nothing_there() {
             "cannot be linked",
         ),
         ("a hard link to nothing", Tar::default().hardlink("l", "nothing"), "cannot be linked"),
-        ("an unknown kind", Tar::default().raw("d", b'Z', "", 0o666, b""), "no layer holds"),
+        (
+            "an unknown kind",
+            Tar::default().raw("d", b'Z', "", 0o666, b""),
+            "of an unsupported kind",
+        ),
         ("a sparse file", Tar::default().raw("d", b'S', "", 0o666, b""), "sparse"),
         ("a root that is a file", Tar::default().file(".", b"x"), "the root is a directory"),
         (
@@ -176,10 +181,10 @@ fn refuses_what_would_reach_outside_and_writes_nothing_there() {
     }
 }
 
-/// Names and links that climb by `..` stay in the folder, as in a chroot; what is beside it is
-/// never seen nor written to.
+/// Names and links with `..` stay in the folder, as in a chroot; files beside it are neither read
+/// nor written.
 #[test]
-fn what_climbs_stays_inside() {
+fn names_with_dots_stay_inside() {
     for (what, tar, expected) in [
         ("a name", Tar::default().file("../evil", b"x"), &["evil"][..]),
         ("in the middle", Tar::default().file("a/../../evil", b"x"), &["evil"]),
@@ -227,7 +232,7 @@ fn what_climbs_stays_inside() {
 }
 
 #[test]
-fn never_follows_a_link_that_stands_in_the_folder_already() {
+fn never_follows_an_existing_link_out_of_the_folder() {
     let home = tempfile::tempdir().expect("a folder");
     let (dest, outside) = (home.path().join("rootfs"), home.path().join("outside"));
     fs::create_dir_all(&dest)
@@ -235,8 +240,8 @@ fn never_follows_a_link_that_stands_in_the_folder_already() {
         .expect("folders");
     fs::write(outside.join("d/f"), b"mine").expect("a file outside");
     symlink(&outside, dest.join("out")).expect("a link");
-    // Resolved inside the root, the absolute target does not exist there: an error, not a write
-    // elsewhere.
+    // Resolved inside the root, the absolute target does not exist, so this is an error and no
+    // write elsewhere.
     let error =
         apply(&[Tar::default().file("out/evil", b"x").bytes()], &dest).expect_err("a link out");
     assert!(matches!(error, UnpackError::Disk { .. }), "{error}");
@@ -272,7 +277,7 @@ fn stops_at_the_limits() {
 }
 
 #[test]
-fn believes_neither_blob_nor_configuration() {
+fn verifies_blob_and_configuration() {
     let home = tempfile::tempdir().expect("a folder");
     let dest = home.path().join("rootfs");
     let tar = Tar::default().file("app", b"elf").bytes();
@@ -312,8 +317,8 @@ fn refuses_a_destination_that_exists_and_an_unknown_media_type() {
     assert!(matches!(result, Err(UnpackError::MediaType(t)) if t == "text/plain"));
 }
 
-/// 1,500 entries of 2,000 folders each, in a layer of 34 KB, took `inspect` to 12 GB: each folder
-/// of each name was kept twice.
+/// Regression: 1,500 entries of 2,000 folders each, in a layer of 34 KB, took `inspect` to 12 GB,
+/// because each folder of each name was stored twice.
 #[test]
 fn a_deep_name_is_refused_and_so_are_many_names() {
     let home = tempfile::tempdir().expect("a folder");
@@ -340,8 +345,7 @@ fn a_deep_name_is_refused_and_so_are_many_names() {
     );
     unpack_image(&good, &dest, &LayerLimits::default()).expect("at the limit");
     fs::remove_dir_all(&dest).expect("ours");
-    // Folders that stand in names only are entries like others, and all names together have a limit
-    // too.
+    // Folders that occur only in names count as entries, and all names together have a limit too.
     let wide = (0..10).fold(Tar::default(), |tar, n| named(tar, &format!("{n}/{}", deep(100))));
     refused(
         wide,
@@ -357,12 +361,13 @@ fn a_deep_name_is_refused_and_so_are_many_names() {
     );
 }
 
-/// A tree is deeper than any name when links lead down it. Removing it took a descriptor a level
-/// and stopped half-way, unsaid.
+/// A tree is deeper than any name if links lead down it. Regression: removing it took one
+/// descriptor per level, and stopped half-way without an error.
 #[test]
-fn nothing_is_left_of_a_refused_tree_however_deep_it_is() {
+fn nothing_is_left_of_a_refused_tree_of_any_depth() {
     if std::env::var_os("FEW_DESCRIPTORS").is_none() {
-        // The limit is the process's own: this very test again, in one that has few.
+        // The limit applies to a process, so this test starts itself again in one with few
+        // descriptors.
         let few = Command::new("sh")
             .args([
                 "-c",
@@ -390,7 +395,7 @@ fn nothing_is_left_of_a_refused_tree_however_deep_it_is() {
     assert_eq!(walk(home.path()), Vec::<String>::new());
 }
 
-/// The limit was one layer's, and an image may have 512.
+/// Regression: the limit applied to each layer, and an image may have 512.
 #[test]
 fn all_layers_share_one_budget() {
     let home = tempfile::tempdir().expect("a folder");
@@ -421,7 +426,7 @@ fn all_layers_share_one_budget() {
     .expect("enough");
 }
 
-/// Counts what is read of a blob.
+/// Counts the bytes that are read of a blob.
 struct Counted<'a>(&'a [u8], &'a std::cell::Cell<usize>);
 
 impl Read for Counted<'_> {
@@ -444,8 +449,7 @@ fn gigabytes_of_zeros_are_refused_before_any_is_written() {
     header.set_gid(0);
     header.set_mtime(0);
     header.set_cksum();
-    // A stream may be many members, one after the other: 13 GiB of zeros are 13 MiB, and were made
-    // in no time.
+    // A stream may have many members in sequence: 13 GiB of zeros are 13 MiB, and quick to make.
     let mut zeros = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     zeros.write_all(&vec![0; 64 << 20]).expect("gzip into memory");
     let zeros = zeros.finish().expect("gzip into memory");
@@ -466,7 +470,7 @@ fn gigabytes_of_zeros_are_refused_before_any_is_written() {
     );
     assert!(read_bytes.get() <= 128 << 10, "{} bytes were read of it", read_bytes.get());
     assert_eq!(walk(home.path()), Vec::<String>::new(), "not even its name");
-    // Zeros after the end of the tar are no file: they are counted, and nothing keeps them.
+    // Zeros after the end of the tar belong to no file: they are counted and not stored.
     let bomb = [common::gzip(&[0; 1024]), zeros.repeat(20)].concat();
     let limits = LayerLimits { max_uncompressed_bytes: GIB, ..LayerLimits::default() };
     let error = unpack_layer(bomb.as_slice(), media_type::OCI_LAYER_GZIP, home.path(), &limits)
@@ -475,10 +479,10 @@ fn gigabytes_of_zeros_are_refused_before_any_is_written() {
     assert_eq!(walk(home.path()), Vec::<String>::new());
 }
 
-/// `d/sub` is of the lower layer and `d/sub/new` of this one: an opaque marker behind it removed
-/// both.
+/// Regression: `d/sub` is of the lower layer and `d/sub/new` of this one; an opaque marker after it
+/// removed both.
 #[test]
-fn an_opaque_whiteout_spares_its_own_layer_wherever_it_stands() {
+fn an_opaque_whiteout_keeps_its_own_layer_at_any_position() {
     let lower = || {
         Tar::default()
             .folder("d/sub/", 0o750)
@@ -519,10 +523,10 @@ fn an_opaque_whiteout_spares_its_own_layer_wherever_it_stands() {
     }
 }
 
-/// A file that came through a link of a lower layer was listed under the link, and the program
-/// behind it "not in the image"; a hard link was a file without bytes.
+/// Regression: a file written through a link of a lower layer was listed under the link, and the
+/// program behind it was "not in the image"; a hard link was a file without bytes.
 #[test]
-fn lists_files_where_they_are_and_reads_them_by_every_name() {
+fn lists_files_at_their_real_path_and_reads_them_by_every_name() {
     let lower = Tar::default()
         .folder("usr/bin/", 0o755)
         .symlink("bin", "usr/bin")
@@ -552,10 +556,9 @@ fn lists_files_where_they_are_and_reads_them_by_every_name() {
     );
 }
 
-/// Modes were set at once, so that a user who is not root could not fill a folder that nobody may
-/// write to.
+/// Regression: modes were set at once, so a user other than root could not fill a read-only folder.
 #[test]
-fn folders_that_nobody_may_write_to_are_filled_by_anyone() {
+fn any_user_can_fill_read_only_folders() {
     let lower = Tar::default()
         .folder("closed/", 0o555)
         .file("closed/one", b"1")
@@ -565,13 +568,14 @@ fn folders_that_nobody_may_write_to_are_filled_by_anyone() {
     let image = image(&[lower.clone(), upper.clone()]);
     let home = tempfile::tempdir().expect("a folder");
     if rustix::process::geteuid().is_root() {
-        // Root may write anywhere: this very test again, as nobody, from where nobody may read.
+        // Root may write anywhere, so this test starts itself again as nobody, in a folder that
+        // nobody may read.
         let copy = home.path().join("test");
         fs::copy(std::env::current_exe().expect("this test"), &copy).expect("a copy");
         std::os::unix::fs::chown(home.path(), Some(65534), Some(65534)).expect("root");
         let mut again = Command::new(&copy);
         again
-            .arg("folders_that_nobody_may_write_to")
+            .arg("any_user_can_fill_read_only_folders")
             .env("TMPDIR", home.path())
             .uid(65534)
             .gid(65534);
@@ -590,12 +594,12 @@ fn folders_that_nobody_may_write_to_are_filled_by_anyone() {
         (0, 1_000_000_000)
     );
     assert_eq!(fs::read(dest.join("closed/two")).expect("a file"), b"2");
-    // A refused one leaves nothing, closed folders or not.
+    // A refused image leaves nothing, even with closed folders.
     let other = home.path().join("other");
     let bad = Tar::default().file("closed/two", b"2").raw("d", b'Z', "", 0o666, b"").bytes();
     unpack_image(&common::image(&[lower.clone(), bad]), &other, &LayerLimits::default())
         .expect_err("an unknown kind");
-    // Layer by layer, the folder is closed already when the second one comes.
+    // Layer by layer, the folder is closed already when the second layer is applied.
     fs::create_dir(&other).expect("a folder");
     let closed = Tar::default().folder("closed/", 0o555).file("closed/one", b"1").bytes();
     apply(&[closed, Tar::default().file("closed/two", b"2").bytes()], &other).expect("as nobody");
@@ -607,9 +611,9 @@ fn folders_that_nobody_may_write_to_are_filled_by_anyone() {
     assert_eq!(names.len(), 2, "{names:?}");
 }
 
-/// Other users can neither look into a folder that is being filled, nor put links into it.
+/// Other users can neither read a folder while it is filled, nor put links into it.
 #[test]
-fn the_folder_is_closed_to_others_until_it_is_whole() {
+fn the_folder_is_closed_to_others_until_it_is_complete() {
     let home = tempfile::tempdir().expect("a folder");
     let tar = Tar::default().folder("./", 0o777).file("app", b"elf").bytes();
     let blob = common::gzip(&tar);

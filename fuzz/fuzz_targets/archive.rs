@@ -1,5 +1,5 @@
-//! Target: a file read as an image archive. Reads stay within the file, and written again it is the
-//! same image.
+//! Target: a file read as an image archive. Reads stay within the file, and an accepted image is
+//! the same after it is written again.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -40,13 +40,13 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// A folder in memory, where there is one.
+/// A folder in memory (/dev/shm), if there is one.
 fn memory() -> PathBuf {
     let shared = PathBuf::from("/dev/shm");
     if shared.is_dir() { shared } else { std::env::temp_dir() }
 }
 
-/// Headers whose checksums are right again: what lies behind the checksum is what is hunted.
+/// Corrects the checksums of headers, so that the fuzzer reaches the code after the checksum.
 fn fix_checksums(tar: &mut [u8]) {
     for block in tar.chunks_exact_mut(512) {
         if &block[257..262] == b"ustar" {

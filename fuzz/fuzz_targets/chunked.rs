@@ -1,5 +1,5 @@
-//! Target: a chunked body. Content and end are the same however the bytes are cut, and the content
-//! survives another encoding.
+//! Target: a chunked body. Content and end are the same for every division of the bytes, and the
+//! content survives another encoding.
 #![no_main]
 
 use firstbyte::wire::Reject;
@@ -38,12 +38,12 @@ fn decode(bytes: &[u8], piece: usize) -> Result<Option<(Vec<u8>, usize)>, Reject
         match decoder.step(&bytes[at..arrived])? {
             Step::Content { content: range } => {
                 content.extend_from_slice(&bytes[at..arrived][range.clone()]);
-                assert!(range.end > 0, "each step goes on");
+                assert!(range.end > 0, "each step makes progress");
                 at += range.end;
             }
             Step::End { consumed } => return Ok(Some((content, at + consumed))),
             Step::Partial { consumed } => {
-                assert_eq!(at + consumed, arrived, "everything that is here is looked at");
+                assert_eq!(at + consumed, arrived, "all arrived bytes are consumed");
                 at = arrived;
                 if arrived == bytes.len() {
                     return Ok(None);

@@ -1,5 +1,5 @@
-//! A body in gzip's format: the same content however much room there was at first, never more than
-//! was allowed, and what is in front of it stays as it was.
+//! Target: a body in gzip format. The content is the same for every first limit, never larger than
+//! the limit, and the bytes before it are unchanged.
 #![no_main]
 
 use firstbyte::wire::gzip::{Gzip, Inflated, whole};

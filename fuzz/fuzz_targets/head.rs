@@ -1,12 +1,12 @@
-//! Target: a request head. The scanner's result is the same however the bytes are cut, and an
-//! accepted head has the same meaning when it is written in its plainest form.
+//! Target: a request head. The scanner's result is the same for every division of the bytes, and an
+//! accepted head has the same meaning in its plainest form.
 #![no_main]
 
 use firstbyte::HeadLimits;
 use firstbyte::wire::{Framing, Head, Reject, Scan, Scanner, Version};
 use libfuzzer_sys::fuzz_target;
 
-/// Small enough for a fuzzer to reach.
+/// Limits that are small enough for a fuzzer to reach.
 const LIMITS: HeadLimits = HeadLimits { request_line_bytes: 200, head_bytes: 600, fields: 8 };
 
 fuzz_target!(|input: &[u8]| {

@@ -35,7 +35,8 @@ fuzz_target!(|input: &[u8]| {
     );
     let _ = parse_manifest(&manifest);
     let _ = Image::from_parts(manifest.clone(), config.clone(), |_| Blob::from_bytes([]));
-    // Digests that no luck finds are put right, so that what lies behind them is reached.
+    // Digests are corrected, because a fuzzer cannot guess them and should reach the code after
+    // their check.
     let manifest = with(&manifest, "/config", &config);
     let index = with(index, "/manifests/0", &manifest);
     if let Ok(image) = Image::from_parts(manifest.clone(), config.clone(), |_| Blob::from_bytes([]))
@@ -91,7 +92,7 @@ fn ask(image: &Image) {
         image.user(),
     );
     let _ = (image.working_dir(), image.os(), image.architecture(), image.total_compressed_bytes());
-    // None of these layers has a byte, so that only an image without layers has contents.
+    // These layers have no bytes, so only an image without layers has contents.
     if let Ok(contents) = contents::read(image, &Limits::default()) {
         let _: &Vec<LayerContents> = &contents.layers;
         let text = inspect::View::of(image, &contents).text();

@@ -1,5 +1,5 @@
-//! Target: a JSON body, parsed in place. Verdict and value are serde_json's, and the bytes behind
-//! the body are unchanged.
+//! Target: a JSON body, parsed in place. Verdict and value agree with serde_json's, and the bytes
+//! after the body are unchanged.
 #![no_main]
 
 use firstbyte::Body;
@@ -15,12 +15,12 @@ fuzz_target!(|text: &[u8]| {
         assert!(json::write(&document, &mut out).is_ok(), "what was parsed can be written");
         out
     });
-    assert_eq!(&buffer[text.len()..], behind, "the next request may stand there");
+    assert_eq!(&buffer[text.len()..], behind, "they may be the next request");
     let mut buffer = [text, &behind].concat();
     let typed = json::parse::<Value>(Body::new(&mut buffer, text.len())).ok();
     assert_eq!(typed.is_some(), written.is_some());
 
-    // serde_json goes one level less deep than we do.
+    // serde_json's depth limit is one level lower.
     if text.iter().filter(|byte| b"[{".contains(byte)).count() < 127 {
         let theirs = serde_json::from_slice::<Value>(text).ok();
         assert_eq!(theirs.is_some(), written.is_some(), "serde_json: {theirs:?}");
@@ -31,7 +31,7 @@ fuzz_target!(|text: &[u8]| {
     }
 });
 
-/// Equal values; numbers by their value, however they are kept.
+/// Whether the values are equal; numbers are compared by value, in any representation.
 fn same(one: &Option<Value>, other: &Option<Value>) -> bool {
     fn is_same(one: &Value, other: &Value) -> bool {
         match (one, other) {

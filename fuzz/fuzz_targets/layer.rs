@@ -1,5 +1,5 @@
-//! Target: a layer, read twice. Unpacking and listing have the same verdict, the list is what is on
-//! disk, and nothing is written beside it.
+//! Target: a layer, read twice. Unpacking and listing have the same verdict, the list equals the
+//! files on disk, and nothing is written outside of the folder.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -36,7 +36,7 @@ fuzz_target!(|input: &[u8]| {
     }
     fix_checksums(&mut tar);
     let image = image_of(&tar);
-    // Both count entries and bytes alike; paths they keep in ways of their own.
+    // Both count entries and bytes alike, but each stores paths in its own way.
     let limits = Limits {
         max_entries: 2000,
         max_uncompressed_bytes: 2 * MAX_TAR_BYTES,
@@ -69,13 +69,13 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// A folder in memory, where there is one.
+/// A folder in memory (/dev/shm), if there is one.
 fn memory() -> PathBuf {
     let shared = PathBuf::from("/dev/shm");
     if shared.is_dir() { shared } else { std::env::temp_dir() }
 }
 
-/// Headers whose checksums are right again: what lies behind the checksum is what is hunted.
+/// Corrects the checksums of headers, so that the fuzzer reaches the code after the checksum.
 fn fix_checksums(tar: &mut [u8]) {
     for block in tar.chunks_exact_mut(512) {
         if &block[257..262] == b"ustar" {
@@ -86,8 +86,8 @@ fn fix_checksums(tar: &mut [u8]) {
     }
 }
 
-/// An image whose two layers are both `tar`: whiteouts and links of the second meet what the first
-/// made.
+/// An image with two layers that are both `tar`: whiteouts and links of the second apply to the
+/// entries of the first.
 fn image_of(tar: &[u8]) -> Image {
     let diff_id = DiffId::of(tar);
     let config = json!({
@@ -112,8 +112,8 @@ fn image_of(tar: &[u8]) -> Image {
         .expect("a consistent image")
 }
 
-/// Every path below `folder`. Modes keep out who is not root: what cannot be read into is not
-/// compared, so run this as root.
+/// Every path below `folder`. Run this as root: for other users, folders that they may not read are
+/// not compared.
 fn walk(root: &Path, folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(root.join(folder)).expect("a folder") {
         let entry = entry.expect("an entry");

@@ -1,4 +1,4 @@
-//! Target: a name server's reply, and the files that a look-up reads. The answer is addresses or
+//! Target: a name server's reply, and the files that a look-up reads. The result is addresses or
 //! none, in bounded time and memory.
 #![no_main]
 
@@ -6,7 +6,7 @@ use firstbyte::net::dns::{fuzz_files, fuzz_reply};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
-    // As it came: hardly ever a reply to the question.
+    // Unchanged input is hardly ever a reply to the question.
     assert!(fuzz_reply(input, "db.example", 0x1234) <= 64);
     // With the header and the question of a reply, so that the records are read.
     let mut reply = vec![0x12, 0x34, 0x81, 0x80, 0, 1, 0, 9, 0, 0, 0, 0];

@@ -1,4 +1,4 @@
-//! Target: a connection's bytes, one request after the other. hyper reads whatever we accept as the
+//! Target: a connection's bytes with several requests. hyper reads everything that we accept as the
 //! same messages with the same bodies. Model and oracle are those of tests/differential.rs; the
 //! fuzzer looks for bytes that no generator makes.
 #![no_main]

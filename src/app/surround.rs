@@ -9,18 +9,18 @@ use crate::reply::Reply;
 use crate::request::Request;
 use crate::transport::catch;
 
-/// The hooks, and the functions that call them: an App without hooks has no pointer to this code.
+/// The hooks, and the functions that call them. An App without hooks holds no pointer to this code.
 pub(super) struct Surround {
     all: Vec<Box<dyn Around>>,
     /// Answers a request, with the hooks around it.
     pub answer: fn(&App, Option<Role>, Request<'_>, &Asked<'_>) -> (Reply, Completion),
     /// The same for a request that a bridge makes of an event.
     pub wrap: Wrap,
-    /// Shows the hooks a reply of the server's own.
-    pub after: fn(&App, &Asked<'_>, &mut Reply),
+    /// Passes a reply that the server made itself to the hooks.
+    pub after: fn(&App, &Asked<'_>, Caller, &mut Reply),
 }
 
-/// Answers with `answer` unless a hook answers, and shows the reply to all hooks.
+/// Answers with `answer` unless a hook answers, and passes the reply to all hooks.
 pub(super) type Wrap =
     fn(&App, &Asked<'_>, Caller, &mut dyn FnMut() -> Result<Reply>) -> (Reply, Completion);
 
@@ -153,20 +153,20 @@ fn wrap(
         }
         answer()
     });
-    after(app, asked, &mut reply);
+    after(app, asked, caller, &mut reply);
     (reply, completion)
 }
 
-fn after(app: &App, asked: &Asked<'_>, reply: &mut Reply) {
+fn after(app: &App, asked: &Asked<'_>, caller: Caller, reply: &mut Reply) {
     for hook in app.surround.iter().flat_map(|surround| &surround.all).rev() {
         let error = match catch(|| hook.after(asked, reply)) {
             Ok(Ok(())) => continue,
             Ok(Err(error)) => error,
             Err(panicked) => panicked.into_error(),
         };
-        let caller = if asked.is_event() { Caller::Platform } else { Caller::Web };
         reply.become_like(app.failed(asked, &error, caller));
     }
+    App::watch_stream(asked, caller, reply); // a hook may have put another one in its place
 }
 
 #[cfg(test)]

@@ -16,8 +16,8 @@ pub(super) fn is_plain(text: &[u8], max_depth: usize) -> bool {
     read(text, max_depth, &mut ()).is_some()
 }
 
-/// Appends the nodes of a document for which [`is_plain`] is true; for any other it stops
-/// somewhere.
+/// Appends the nodes of a document for which [`is_plain`] is true; for any other document the nodes
+/// are incomplete.
 pub(super) fn fill<'a>(text: &'a [u8], max_depth: usize, tape: &mut Vec<Node<'a>>) {
     let _ = read(text, max_depth, tape);
 }
@@ -66,7 +66,7 @@ struct Open {
     object: bool,
 }
 
-/// Largest number of levels read here, whatever the limit: deeper documents are simd-json's.
+/// Largest number of levels read here, whatever the limit; simd-json reads deeper documents.
 const MOST_OPEN: usize = 32;
 
 /// `Some` if the whole text is one plain document.

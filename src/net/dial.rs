@@ -17,23 +17,23 @@ const PATIENCE_NS: u64 = 250_000_000;
 /// Largest number of addresses tried.
 const MOST_ADDRESSES: usize = 16;
 
-/// What finds the addresses.
+/// Look-up of the addresses.
 pub(super) trait Find: Send {
-    /// Goes as far as it can without waiting: the addresses, or `None` if [`Find::waits_for`] says
-    /// when to go on.
+    /// Continues as far as it can without waiting. Returns the addresses, or `None` if the caller
+    /// must call again after [`Find::waits_for`].
     fn go_on(&mut self) -> io::Result<Option<Vec<SocketAddr>>>;
     fn waits_for(&self) -> Wait;
-    /// Which servers have not answered, for messages.
+    /// The servers that have not answered, for messages.
     fn unanswered(&self) -> String;
 }
 
 pub(super) struct Dial {
-    /// Still to be found.
+    /// The name, until it is found.
     name: Option<Box<dyn Find>>,
-    /// Still to be tried.
+    /// Addresses not tried yet.
     next: VecDeque<SocketAddr>,
     tried: Vec<(SocketAddr, OwnedFd)>,
-    /// With more than one attempt at a time.
+    /// A descriptor for all attempts, if there is more than one.
     group: Option<Group>,
     /// When the next address is tried, by the monotonic clock.
     next_ns: u64,
@@ -59,8 +59,8 @@ impl Dial {
         }
     }
 
-    /// Goes as far as it can without waiting: the connected socket, or `None` if
-    /// [`Dial::waits_for`] says when to go on.
+    /// Continues as far as it can without waiting. Returns the connected socket, or `None` if the
+    /// caller must call again after [`Dial::waits_for`].
     ///
     /// # Errors
     /// Why no address can be connected to.
@@ -135,7 +135,7 @@ impl Dial {
         }
     }
 
-    /// What has not been answered, for messages.
+    /// The servers or addresses that have not answered, for messages.
     pub(super) fn unanswered(&self) -> String {
         let mut text = String::new();
         if let Some(name) = &self.name {
@@ -165,7 +165,8 @@ impl Dial {
     }
 }
 
-/// The families in turn, each in its own order, the first address's first (RFC 8305, section 4).
+/// Interleaves the address families, each in its own order; the first address's family comes first
+/// (RFC 8305, section 4).
 fn in_turn(addresses: &[SocketAddr]) -> VecDeque<SocketAddr> {
     let first_is_v4 = addresses.first().is_some_and(SocketAddr::is_ipv4);
     let mut of_first = addresses.iter().filter(|address| address.is_ipv4() == first_is_v4);
@@ -181,7 +182,7 @@ fn in_turn(addresses: &[SocketAddr]) -> VecDeque<SocketAddr> {
     }
 }
 
-/// When a wait that may go on until `until` is to be looked at.
+/// The wait, ended at `until` at the latest.
 pub(super) fn earlier(mut wait: Wait, until: Until) -> Wait {
     wait.until_ns = wait.until_ns.min(until.ns());
     wait

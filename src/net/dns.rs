@@ -1,5 +1,5 @@
-//! Resolver: its waits hold up no other requests, and it can replace the C library's `getaddrinfo`,
-//! so that the crates that call that get the same.
+//! DNS resolver. A look-up does not delay other requests. It can replace the C library's
+//! `getaddrinfo`, for the crates that call that function.
 //!
 //! /etc/hosts first, then `localhost` without a file, then the name servers of /etc/resolv.conf.
 
@@ -12,8 +12,7 @@ pub use interposed::{freeaddrinfo, gai_strerror, getaddrinfo};
 pub use libc::addrinfo;
 pub(super) use lookup::{ByName, Lookup, Want, wait_until};
 
-/// For fuzz/: reads `reply` as one to a question for `name`. Whatever comes in is an answer or
-/// none.
+/// For fuzz/: reads `reply` as the reply to a question for `name`. No bytes may make it panic.
 #[doc(hidden)]
 pub fn fuzz_reply(reply: &[u8], name: &str, id: u16) -> usize {
     let mut question = Vec::new();

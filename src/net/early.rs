@@ -107,9 +107,10 @@ pub struct Early<T> {
 enum Begun<T> {
     /// Not begun.
     Not,
-    /// Taken over: the boot lane, which may ask once more, begins no second one.
+    /// Taken over by its first use. If the boot lane asks again, it begins no second connection.
     Taken,
-    /// On its way, or done: since when, by the clock that counts suspensions, in nanoseconds.
+    /// In progress or finished; with its start by the clock that counts suspensions, in
+    /// nanoseconds.
     Going {
         connection: T,
         done: bool,
@@ -122,9 +123,11 @@ enum Begun<T> {
     },
 }
 
-/// Age from which on a failure is tried again instead of returned.
+/// Age from which on a failed connection is replaced by a new attempt; the error of a younger one
+/// is returned.
 const OLD: Duration = Duration::from_secs(1);
-/// Largest number of steps of a handshake: one could ask for a wait and be ready at once, for ever.
+/// Largest number of steps of a handshake, because a faulty one could wait for a stream that is
+/// always ready.
 const MOST_STEPS: u32 = 10_000;
 
 /// Largest number of reads of a finished connection before its first use: TLS 1.3 servers send two
@@ -132,7 +135,7 @@ const MOST_STEPS: u32 = 10_000;
 const MOST_IDLE_STEPS: u32 = 16;
 
 impl<T: Handshake> Early<T> {
-    /// `begin` makes the connection, and waits for nothing: [`TcpStream::begin_to`].
+    /// `begin` makes the connection without waiting, as [`TcpStream::begin_to`] does.
     pub const fn new(begin: fn() -> io::Result<T>) -> Early<T> {
         Early { begin, keep: Duration::from_secs(55), begun: Mutex::new(Begun::Not) }
     }
@@ -182,7 +185,7 @@ impl<T: Handshake> Early<T> {
         }
         connection.stream().set_nonblocking(true);
         let shaken = connection.shake();
-        let waits = connection.stream().waits(); // the next line forgets it
+        let waits = connection.stream().waits(); // the next line clears it
         connection.stream().set_nonblocking(false);
         match shaken {
             Ok(()) => {
@@ -213,7 +216,7 @@ fn finish<T: Handshake>(mut connection: T, until: Until) -> io::Result<T> {
     Ok(connection)
 }
 
-/// What a connection that nobody uses yet waits for: that its peer says something, or ends it.
+/// The wait of a connection that is not used yet: until its peer sends something or closes it.
 fn readable<T: Handshake>(connection: &mut T) -> Wait {
     Wait { fd: connection.stream().as_raw_fd(), events: libc::POLLIN, until_ns: u64::MAX }
 }
@@ -222,7 +225,7 @@ fn age(since_ns: u64) -> Duration {
     Duration::from_nanos(boottime_ns().saturating_sub(since_ns))
 }
 
-/// The monotonic clock that goes on while the machine is suspended.
+/// The monotonic clock that continues while the machine is suspended.
 pub(super) fn boottime_ns() -> u64 {
     let now = sys::ask(sys::BOOTTIME);
     let nanoseconds = u64::try_from(now.tv_nsec).unwrap_or_default();
@@ -256,7 +259,7 @@ mod tests {
     use std::sync::OnceLock;
     use std::time::Instant;
 
-    /// Its server says `ticket` unasked, and that is read.
+    /// A connection whose server sends `ticket` unasked; `is_stale` reads it.
     struct Ticketed(TcpStream);
 
     impl Handshake for Ticketed {
@@ -282,13 +285,13 @@ mod tests {
     fn steps_until(early: &Early<Ticketed>, is_over: impl Fn(Option<Wait>) -> bool) {
         let begun = Instant::now();
         while !is_over(early.step()) {
-            assert!(begun.elapsed() < Duration::from_secs(10), "it never comes to that");
+            assert!(begun.elapsed() < Duration::from_secs(10), "the state is not reached in time");
             early.tests_rest();
         }
     }
 
     impl Early<Ticketed> {
-        /// Time is no step here.
+        /// Resets the count of steps: these tests count no time.
         fn tests_rest(&self) {
             if let Begun::Going { steps, .. } = &mut *self.begun() {
                 *steps = 0;
@@ -298,7 +301,7 @@ mod tests {
         fn has_unread(&self) -> bool {
             match &*self.begun() {
                 Begun::Going { connection, .. } => connection.0.is_stale(),
-                _ => panic!("it is on its way"),
+                _ => panic!("the connection is in progress"),
             }
         }
     }
@@ -319,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_uses_is_not_looked_after_for_ever() {
+    fn an_unused_connection_takes_a_bounded_number_of_steps() {
         static SERVER: OnceLock<SocketAddr> = OnceLock::new();
         static EARLY: Early<Ticketed> =
             Early::new(|| Ok(Ticketed(TcpStream::begin_to(&[*SERVER.get().unwrap()]))));

@@ -218,7 +218,8 @@ impl<T, E> Pool<T, E> {
         E: From<io::Error>,
     {
         let until = until.into();
-        // What is probed, made or dropped is so outside of the lock, and keeps its place.
+        // Probing, making and dropping a connection happens outside of the lock, and it keeps its
+        // place meanwhile.
         while let Some(idle) = self.idle_or_place(until)? {
             let mut taken = Taken { pool: self, connection: None, is_fresh: false };
             let Idle { mut connection, since_ns } = idle;
@@ -286,7 +287,7 @@ impl<T, E> Taken<'_, T, E> {
         if let Some(connection) = self.connection.take() {
             let idle = Idle { connection, since_ns: boottime_ns() };
             self.pool.state().idle.push(idle);
-        } // and its place is given back, as when it is dropped
+        } // dropping `self` frees the place
     }
 
     fn work<R>(&mut self, work: &mut impl FnMut(&mut T) -> Result<R, E>) -> Result<R, (E, Fate)> {

@@ -10,19 +10,19 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-/// The result of a system call as an error. std has none of these calls without a socket that
-/// blocks, or without SIGPIPE.
+/// Turns a failed system call into an error. std has these calls only for sockets that block, or
+/// with SIGPIPE.
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
-/// A socket for that family of addresses, of that kind, that does not block.
+/// Makes a non-blocking socket of that kind for the address's family.
 pub(super) fn open(address: &SocketAddr, kind: libc::c_int) -> io::Result<OwnedFd> {
     let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
     system::open(family, kind)
 }
 
-/// Begins to connect, or asks how far that has come: `Ok(false)` while it goes on.
+/// Begins to connect, or checks a connect in progress; `Ok(false)` while it is not complete.
 pub(super) fn connect(socket: &OwnedFd, address: &SocketAddr) -> io::Result<bool> {
     let mut raw = RawAddress::default();
     let size = raw.set(address);
@@ -42,7 +42,7 @@ pub(super) fn connect(socket: &OwnedFd, address: &SocketAddr) -> io::Result<bool
 pub(super) struct RawAddress([u8; 28]);
 
 impl RawAddress {
-    /// Its size in bytes.
+    /// Stores the address; returns its size in bytes.
     pub(super) fn set(&mut self, address: &SocketAddr) -> libc::socklen_t {
         let bytes = &mut self.0;
         bytes[2..4].copy_from_slice(&address.port().to_be_bytes());
@@ -63,7 +63,8 @@ impl RawAddress {
     }
 }
 
-/// Sends at once what is small. An error leaves it to the kernel.
+/// Makes the kernel send small pieces at once (TCP_NODELAY). An error is ignored: the kernel then
+/// delays them.
 pub(super) fn no_delay(socket: &OwnedFd) {
     let on: libc::c_int = 1;
     // JUSTIFICATION: std sets it on its own sockets only.
@@ -74,7 +75,7 @@ pub(super) fn no_delay(socket: &OwnedFd) {
     };
 }
 
-/// Takes what is there; 0 is the peer's end. `WouldBlock` if nothing is.
+/// Receives what has arrived; 0 bytes mean the peer's end. `WouldBlock` if nothing has arrived.
 pub(super) fn receive(
     socket: &OwnedFd,
     buffer: &mut [u8],
@@ -82,14 +83,14 @@ pub(super) fn receive(
 ) -> io::Result<usize> {
     let (at, size) = (buffer.as_mut_ptr().cast(), buffer.len());
     let flags = flags | libc::MSG_DONTWAIT;
-    // JUSTIFICATION: std has no call for it that neither waits nor takes.
+    // JUSTIFICATION: std has no call that neither waits nor removes the bytes.
     // SAFETY: the kernel writes at most `size` bytes to the buffer, which is all its own.
     retry(|| unsafe { libc::recv(socket.as_raw_fd(), at, size, flags) })
 }
 
-/// Sends as much as goes without waiting; `WouldBlock` if nothing does.
+/// Sends as much as it can without waiting; `WouldBlock` if that is nothing.
 pub(super) fn send(socket: &OwnedFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-    /// The kernel takes no more at a time (UIO_MAXIOV).
+    /// Largest number of slices that the kernel takes at once (UIO_MAXIOV).
     const MOST: usize = 1024;
     // JUSTIFICATION: std's write raises SIGPIPE where it is not ignored.
     // SAFETY: msghdr is plain data; IoSlice is documented to have the layout of iovec; the slices

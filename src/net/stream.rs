@@ -33,7 +33,7 @@ pub struct TcpStream {
 enum State {
     Dialing(Box<Dial>),
     Open(OwnedFd),
-    /// Dialing has failed, and said why.
+    /// Connecting has failed, and the error was returned.
     Failed,
 }
 
@@ -166,7 +166,7 @@ impl TcpStream {
         std::net::TcpStream::from(self.open()?.try_clone()?).peer_addr()
     }
 
-    /// What the operations that gave `WouldBlock` last wait for.
+    /// What the last operation that returned `WouldBlock` waits for.
     pub(super) fn waits(&self) -> Wait {
         self.waits
     }
@@ -178,7 +178,8 @@ impl TcpStream {
         }
     }
 
-    /// Does what does not wait until it gives something else than `WouldBlock`.
+    /// Repeats an operation until it returns something other than `WouldBlock`, and waits in
+    /// between.
     fn retry(
         &mut self,
         events: libc::c_short,

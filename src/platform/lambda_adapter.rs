@@ -60,7 +60,7 @@ fn identity(context: &str) -> &str {
 pub struct LambdaContext {
     /// `request_id`.
     pub request_id: String,
-    /// `deadline`: when Lambda gives the invocation up, in milliseconds since 1970-01-01 UTC; 0 if
+    /// `deadline`: when Lambda ends the invocation, in milliseconds since 1970-01-01 UTC; 0 if
     /// it was not sent.
     pub deadline_unix_ms: u64,
     /// `invoked_function_arn`.

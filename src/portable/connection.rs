@@ -1,6 +1,7 @@
 //! One connection on its own thread: it reads a request, answers it, and reads the next. Reads
 //! block, each with a time-out. RFC 9112.
 
+use super::limits::time_after;
 use super::outgoing::{self, ReplyMode};
 use super::server::Server;
 use super::service::{RequestHead, Service};
@@ -10,7 +11,7 @@ use crate::error::Error;
 use crate::request::Request;
 use crate::stopping::stopping;
 use crate::sys::monotonic_ns;
-use crate::wire::chunked::{Decoder, Step};
+use crate::wire::chunked::{Decoder, Step, is_token_byte};
 use crate::wire::head::spelt_target;
 use crate::wire::{Framing, Head, Reject, Scan, Scanner, Status, Version, response};
 use std::io::{self, Read as _, Write as _};
@@ -89,7 +90,7 @@ impl<S: Service> Connection<S> {
     /// Waits for the next request without a limit of its own; returns whether there is one.
     fn await_first_byte(&mut self) -> io::Result<bool> {
         if self.input.is_empty() {
-            self.input = Vec::new(); // who is idle holds no memory
+            self.input = Vec::new(); // an idle connection holds no memory
             self.stream.set_read_timeout(None)?;
             return Ok(self.read_some()? > 0);
         }
@@ -194,7 +195,7 @@ impl<S: Service> Connection<S> {
     /// empty lines have arrived, which belong to no request (RFC 9112, section 2.2).
     fn read_head(&mut self) -> Result<Option<(usize, usize)>, End> {
         let mut scanner = Scanner::default();
-        let deadline = Instant::now() + self.server.limits.head_timeout;
+        let deadline = time_after(self.server.limits.head_timeout);
         loop {
             match scanner.advance(&self.input, &self.server.limits.head)? {
                 Scan::Complete { start, end } => return Ok(Some((start, end))),
@@ -225,7 +226,7 @@ impl<S: Service> Connection<S> {
                 let end = head_end + size;
                 while self.input.len() < end {
                     self.invite(&mut invited)?;
-                    self.read_until(Instant::now() + body_timeout, "body")?;
+                    self.read_until(time_after(body_timeout), "body")?;
                 }
                 return Ok((size, end));
             }
@@ -244,9 +245,9 @@ impl<S: Service> Connection<S> {
                 }
                 Step::End { consumed } => return Ok((len, raw + consumed)),
                 Step::Partial { .. } => {
-                    self.input.truncate(head_end + len); // everything raw has been looked at
+                    self.input.truncate(head_end + len); // the raw bytes are decoded
                     self.invite(&mut invited)?;
-                    self.read_until(Instant::now() + body_timeout, "body")?;
+                    self.read_until(time_after(body_timeout), "body")?;
                     raw = head_end + len;
                 }
             }
@@ -266,8 +267,8 @@ impl<S: Service> Connection<S> {
         let view = head.map(|head| RequestHead { head, bytes: &self.input });
         let reply = self.server.service.refuse(error, view.as_ref());
         let begins_with_head = || {
-            let text = self.input.trim_ascii_start();
-            text.starts_with(b"HEAD ")
+            let rest = self.input.trim_ascii_start().strip_prefix(b"HEAD");
+            rest.is_some_and(|rest| rest.first().is_some_and(|&byte| !is_token_byte(byte)))
         };
         let asked = ReplyMode {
             version: head.map_or(Version::Http11, |head| head.version),
@@ -285,7 +286,7 @@ impl<S: Service> Connection<S> {
     /// Reads what the peer still sends until it ends its side. To close at once would cause a
     /// reset, and the peer could lose the last reply (RFC 9112, section 9.6).
     fn linger(mut self) {
-        let end = Instant::now() + LONGEST_LINGER;
+        let end = time_after(LONGEST_LINGER);
         let _ = self.stream.shutdown(Shutdown::Write);
         if self.stream.set_read_timeout(Some(SILENCE)).is_err() {
             return;

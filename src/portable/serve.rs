@@ -3,7 +3,7 @@
 use super::background;
 use super::connection::Connection;
 use super::early;
-use super::limits::Limits;
+use super::limits::{Limits, time_after};
 use super::panics;
 use super::server::Server;
 use super::service::Service;
@@ -19,7 +19,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::sync::PoisonError;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Binds and listens. The backlog is the standard library's.
 ///
@@ -58,8 +58,9 @@ pub(crate) fn serve<S: Service>(
         true => limits.drain_timeout - limits.drain_timeout / 4,
         false => limits.drain_timeout,
     };
-    let end = Instant::now() + drain;
+    let end = time_after(drain);
     let cut = server.drain(end);
+    log::mistakes_at_the_end();
     if cut > 0 {
         let ms = limits.drain_timeout.as_millis();
         let line = format_args!("{cut} requests are cut off: the drain time-out of {ms} ms");
@@ -88,7 +89,7 @@ fn go_on_early() {
         }
     };
     if let Err(error) = thread::Builder::new().name("early".into()).spawn(run) {
-        log::announce(format_args!("no thread for what is begun early: {error}"));
+        log::announce(format_args!("cannot start a thread for early connections: {error}"));
     }
 }
 

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsRawFd as _, IntoRawFd as _, OwnedFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 
-/// The kind of a thread, because `transport` asks for it; this transport does not use it.
+/// Kind of a thread. `transport` needs it; this transport does not use it.
 pub(super) enum Thread {
     Blocking,
 }

@@ -10,8 +10,8 @@ pub(super) fn is_coroutine() -> bool {
     false
 }
 
-/// Runs `work` where it may block, and gives back what it returns. On this system every handler has
-/// a thread of its own, so it simply runs.
+/// Runs `work` where it may block, and returns its result. On this system every handler has a
+/// thread of its own, so `work` simply runs.
 ///
 /// # Example
 /// ```

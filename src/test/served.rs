@@ -67,7 +67,7 @@ impl Served {
                         .and_then(|(_, rest)| rest.split('"').next()?.parse().ok());
                     lock(&lines).push(line);
                     if let Some(address) = address {
-                        let _ = sender.send(address); // heard once
+                        let _ = sender.send(address); // the receiver takes only one
                     }
                 }
             });

@@ -58,7 +58,7 @@ fn accept<S: Service>(server: &'static Server<S>, listener: &mut Listener) {
         if streak >= LONGEST_STREAK {
             streak = 0;
             if let Some(home) = home() {
-                home.give_way(); // those that are in have a turn, however many knock
+                home.give_way(); // accepted connections get a turn before more are accepted
             }
         }
         if server.slots.is_full() {

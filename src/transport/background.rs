@@ -127,7 +127,7 @@ fn begin(
         Ok(_) => Ok(()),
         Err(error) => {
             JOBS.end(number);
-            full(format!("no thread for the work of {place}: {error}"))
+            full(format!("cannot start a thread for the work of {place}: {error}"))
         }
     }
 }

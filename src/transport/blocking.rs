@@ -12,7 +12,7 @@ use std::panic::AssertUnwindSafe;
 /// meanwhile.
 ///
 /// Use it for files, name look-ups, other programs, long computations, deep recursion and libraries
-/// that block. In a plain handler such work holds up every connection of the same event loop for
+/// that block. In a plain handler such work delays every connection of the same event loop for
 /// some 10 ms, until another thread takes over, and it has a stack of 256 KiB. Here the other
 /// thread may take over at once, and the stack is 2 MiB. The thread is the same one: thread-local
 /// variables and log records are the handler's. The price is about a microsecond, and some tens of

@@ -148,8 +148,8 @@ impl Budget {
     }
 }
 
-/// What waits in outboxes is replies that nobody reads, and half of the memory for bodies at most:
-/// the other half is for those who send.
+/// Bytes in outboxes count as unread replies. They may take half of the memory for bodies at most;
+/// the other half is for peers that send.
 #[cfg(feature = "websocket")]
 impl crate::conversation::Memory for Budget {
     fn hold(&self, bytes: usize) -> bool {
@@ -233,6 +233,11 @@ impl Share<'_> {
     /// Whether a request waits for it.
     pub(crate) fn is_wanted(&self) -> bool {
         self.pool.is_wanted()
+    }
+
+    /// Whether it has this many bytes of the budget's unit.
+    pub(crate) fn is_of(&self, bytes: usize) -> bool {
+        self.bytes == bytes
     }
 
     /// Releases what is not needed.
@@ -344,6 +349,16 @@ mod tests {
         assert_eq!(with(&limit("/sys/fs/cgroup/memory.max", "1000\n")), Some(1000));
         assert_eq!(with(&limit("/sys/fs/cgroup/unified/a/b/memory.max", "500\n")), Some(500));
         assert_eq!(with(&limit("/sys/fs/cgroup/a/memory.max", "99999999999\n")), Some(64 << 20));
+        let odd = ("/proc/self/cgroup", "0::/a:b/c,d/e f\n");
+        for (name, text, least) in [
+            ("/sys/fs/cgroup/a:b/c,d/e f/memory.max", "max\n", 64 << 20),
+            ("/sys/fs/cgroup/a:b/c,d/memory.max", "800\n", 800),
+        ] {
+            assert_eq!(with(&[meminfo, odd, (name, text)]), Some(least), "{name}");
+        }
+        let outside = ("/proc/self/cgroup", "0::/../../x\n"); // of a namespace below this group
+        assert_eq!(with(&[outside, ("/sys/fs/cgroup/memory.max", "600\n")]), Some(600));
+        assert_eq!(with(&[meminfo, ("/sys/fs/cgroup/memory.max", "-1\n")]), Some(64 << 20));
         let version_1 = ("/proc/self/cgroup", "9:memory:/docker/x\n0::/\n");
         let above = ("/sys/fs/cgroup/memory/docker/memory.limit_in_bytes", "700\n");
         assert_eq!(with(&[meminfo, version_1, above]), Some(700));
@@ -362,8 +377,9 @@ mod tests {
         UNASKED_BYTES * 2
     }
 
-    /// One who asked in vain held what it asked for until it had given it back, and another who
-    /// looked in between waited for ever. Here all wait in the end if one is forgotten.
+    /// Regression: an attempt that failed held its bytes until it had returned them, and a
+    /// concurrent check in between waited for ever. If a waiter is forgotten, all threads of this
+    /// test wait.
     #[test]
     fn no_waiting_share_is_forgotten() {
         let pool = Portion::default();

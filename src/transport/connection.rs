@@ -4,7 +4,7 @@
 use super::budget::{SMALL_BYTES, Share};
 use super::clock;
 #[cfg(feature = "websocket")]
-use super::conversing::Conversing;
+use super::conversing::converse;
 use super::event_loop::Ready;
 use super::handling::in_handler;
 use super::home::home;
@@ -14,15 +14,17 @@ use super::outgoing::{self, Outgoing, ReplyMode};
 use super::server::Server;
 use super::service::{Admission, RequestHead, Service};
 use super::slots::{Expiry, Patience, Seat, Waited};
+use super::waiting::is_coroutine;
 use crate::body::Body;
 #[cfg(feature = "websocket")]
 use crate::conversation::Upgrade;
 use crate::deadline::Arrival;
 use crate::error::Error;
+use crate::log;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::spare;
-use crate::wire::chunked::{Decoder, Step};
+use crate::wire::chunked::{Decoder, Step, is_token_byte};
 #[cfg(feature = "gzip")]
 use crate::wire::gzip::{self, Gzip, Inflated};
 use crate::wire::head::spelt_target;
@@ -102,7 +104,8 @@ enum Over {
     Linger,
 }
 
-/// Longest silence of a peer that has taken its last reply and keeps its side open.
+/// Longest silence of a peer that has taken its last reply, keeps its side open and was not quick
+/// to send: one that was may pause, as within a body.
 const SILENCE: Duration = Duration::from_secs(2);
 /// Longest time that a connection lingers, however quick the peer is: enough for a body of 80 MB at
 /// 270 KB/s.
@@ -145,8 +148,11 @@ impl<S: Service> Connection<S> {
     fn converse(&mut self, upgrade: Upgrade) -> Over {
         let mut input = std::mem::take(&mut self.input);
         input.drain(..std::mem::take(&mut self.start));
-        let conversing = Conversing::new(self.server, &mut self.link, &self.seat, input);
-        if conversing.run(upgrade) { Over::Linger } else { Over::Close }
+        let shared = self.server.shared();
+        match converse() {
+            Some(run) if run(shared, &mut self.link, &self.seat, input, upgrade) => Over::Linger,
+            _ => Over::Close,
+        }
     }
 
     pub(super) fn fd(&self) -> RawFd {
@@ -440,7 +446,7 @@ impl<S: Service> Connection<S> {
                 Step::End { consumed } => {
                     match &mut share {
                         #[cfg(feature = "gzip")]
-                        Some(_) if coded.is_some() => {} // it takes what the body becomes
+                        Some(_) if coded.is_some() => {} // its share covers the inflated body
                         Some(share) => share.shrink_to(len),
                         None if len > 0 => {
                             #[cfg(feature = "gzip")]
@@ -612,6 +618,9 @@ impl<S: Service> Connection<S> {
     fn refuse(&mut self, error: &Error, head: Option<&Head>) -> Over {
         let view = head.map(|head| RequestHead { head, bytes: &self.input });
         let reply = self.server.service.refuse(error, view.as_ref());
+        if is_coroutine() {
+            self.server.slots.look_by(log::mistakes_due());
+        }
         let asked = ReplyMode {
             version: head.map_or(Version::Http11, |head| head.version),
             keep_alive: false,
@@ -635,7 +644,10 @@ impl<S: Service> Connection<S> {
         self.link.shutdown(Shutdown::Write);
         self.seat.linger();
         let limits = &self.server.limits;
-        let silent = Patience::to_read(MinRate { grace: SILENCE, ..limits.body_rate }, SILENCE);
+        // Without a minimum rate silence has to end too.
+        let bytes_per_second = limits.body_rate.bytes_per_second.max(1);
+        let rate = MinRate { bytes_per_second, grace: SILENCE };
+        let silent = Patience::to_read(rate, limits.body_timeout.max(SILENCE));
         let reads = Patience::to_write(limits.reply_rate, limits.write_timeout, &self.link);
         let lingering = Box::new(Lingering {
             patience: Patience::to_end(reads, silent),
@@ -730,7 +742,9 @@ fn begins_with_head(mut input: &[u8]) -> bool {
     while let [b'\r' | b'\n', rest @ ..] = input {
         input = rest;
     }
-    input.starts_with(b"HEAD ")
+    // The request line may be malformed behind the method.
+    let rest = input.strip_prefix(b"HEAD");
+    rest.is_some_and(|rest| rest.first().is_some_and(|&byte| !is_token_byte(byte)))
 }
 
 fn too_large(limit: usize) -> End {

@@ -14,16 +14,17 @@ use super::link::Link;
 use super::outgoing::Outgoing;
 use super::panics::catch;
 use super::records;
-use super::server::Server;
+use super::server::Shared;
 use super::slots::{Expiry, Patience, Seat, Waited};
 use crate::conversation::{Conversation, Ended, Message, Out, Sender, Settings, Socket, Upgrade};
-use crate::error::{Error, Result};
+use crate::error::{Caller, Error, Result};
 use crate::log;
 use crate::spare;
 use crate::wire::frame::FrameHead;
 use ::log::Level;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
+use std::sync::OnceLock;
 use std::time::Duration;
 use tungstenite::Error as Failure;
 use tungstenite::error::ProtocolError;
@@ -36,17 +37,36 @@ const LONGEST_STREAK: usize = 256;
 /// Largest reason in a close frame, in bytes (RFC 6455, section 5.5).
 const REASON_BYTES: usize = 123;
 
+/// What serves a connection after its handshake; returns whether the peer still has something to
+/// read. The bytes arrived after the handshake.
+pub(super) type Converse = fn(Shared, &mut Link, &Seat, Vec<u8>, Upgrade) -> bool;
+
+/// Set by the first handshake, so that a function without any is linked without this file.
+static CONVERSE: OnceLock<Converse> = OnceLock::new();
+
+/// From now on connections may become WebSockets.
+pub(crate) fn converse_from_now_on() {
+    CONVERSE.get_or_init(|| {
+        |server, link, seat, input, upgrade| Conversing::new(server, link, seat, input).run(upgrade)
+    });
+}
+
+/// What serves a connection after its handshake, once there was one.
+pub(super) fn converse() -> Option<Converse> {
+    CONVERSE.get().copied()
+}
+
 /// One WebSocket and its state.
-pub(super) struct Conversing<'c, S: 'static> {
-    wire: Wire<'c, S>,
+struct Conversing<'c> {
+    wire: Wire<'c>,
     /// tungstenite's state, which assembles frames; `None` between messages.
     frames: Option<WebSocketContext>,
 }
 
 /// The connection as tungstenite sees it: a read returns bytes that have already arrived, of one
 /// frame at most; a write waits until the bytes are sent.
-struct Wire<'c, S: 'static> {
-    server: &'static Server<S>,
+struct Wire<'c> {
+    server: Shared,
     link: &'c mut Link,
     seat: &'c Seat,
     settings: Settings,
@@ -73,13 +93,15 @@ struct Wire<'c, S: 'static> {
 struct End {
     code: u16,
     reason: String,
+    /// What the log has in place of the reason: the peer does not get a handler's words.
+    causes: Option<String>,
     by_peer: bool,
     level: Level,
 }
 
 impl End {
     fn of(code: u16, reason: impl Into<String>, level: Level) -> End {
-        End { code, reason: reason.into(), by_peer: false, level }
+        End { code, reason: reason.into(), causes: None, by_peer: false, level }
     }
 
     /// The peer made a mistake.
@@ -89,7 +111,7 @@ impl End {
 
     /// The connection ended without a close frame, and the server cannot send one.
     fn gone(reason: &str) -> End {
-        End { code: 1006, reason: reason.to_owned(), by_peer: true, level: Level::Info }
+        End { by_peer: true, ..End::of(1006, reason, Level::Info) }
     }
 }
 
@@ -107,14 +129,9 @@ struct Silence {
     pinged: bool,
 }
 
-impl<'c, S> Conversing<'c, S> {
+impl<'c> Conversing<'c> {
     /// `input` holds the bytes that arrived after the handshake.
-    pub(super) fn new(
-        server: &'static Server<S>,
-        link: &'c mut Link,
-        seat: &'c Seat,
-        input: Vec<u8>,
-    ) -> Conversing<'c, S> {
+    fn new(server: Shared, link: &'c mut Link, seat: &'c Seat, input: Vec<u8>) -> Conversing<'c> {
         let settings = Settings {
             message_bytes: 0,
             idle: Duration::ZERO,
@@ -144,10 +161,10 @@ impl<'c, S> Conversing<'c, S> {
     }
 
     /// Serves the connection until it ends. Returns whether the peer still has something to read.
-    pub(super) fn run(mut self, upgrade: Upgrade) -> bool {
+    fn run(mut self, upgrade: Upgrade) -> bool {
         let Upgrade { mut conversation, settings, request_id, path } = upgrade;
         self.wire.settings = settings;
-        let sender = Sender::new(settings.outbox_bytes, &self.wire.server.budget);
+        let sender = Sender::new(settings.outbox_bytes, self.wire.server.budget);
         let Ok(nudge) = self.wire.link.nudge() else { return false };
         sender.on_post(move || nudge.give());
         self.wire.seat.be_nudged(Some(nudge));
@@ -167,9 +184,12 @@ impl<'c, S> Conversing<'c, S> {
             let line = format_args!("GET {path}: a WebSocket's end failed: {error:#}");
             log::failure(Level::Error, &request_id, line);
         }
-        let (code, reason) = (end.code, &end.reason);
+        let (code, reason) = (end.code, end.causes.as_ref().unwrap_or(&end.reason));
         let line = format_args!("GET {path}: the WebSocket ended with {code}: {reason}");
-        log::failure(end.level, &request_id, line);
+        if end.level != Level::Warn || log::admits_mistake() {
+            log::failure(end.level, &request_id, line);
+        }
+        self.wire.server.slots.look_by(log::mistakes_due());
         spare::give_back(std::mem::take(&mut self.wire.input));
         !self.wire.broken && end.code != 1006
     }
@@ -257,8 +277,7 @@ impl<'c, S> Conversing<'c, S> {
                 };
                 // Sends the answering close frame, which the peer waits for.
                 let _ = frames.read(&mut self.wire);
-                let level = Level::Debug;
-                return Err(End { code: end.0, reason: end.1, by_peer: true, level });
+                return Err(End { by_peer: true, ..End::of(end.0, end.1, Level::Debug) });
             }
             _ => return Ok(true), // a ping is answered before the next read
         };
@@ -285,7 +304,7 @@ impl<'c, S> Conversing<'c, S> {
             }
             wire.input.reserve(READ_BYTES);
             match wire.link.try_read(&mut wire.input) {
-                Ok(0) => return Err(End::gone("the peer ended the connection without a word")),
+                Ok(0) => return Err(End::gone("the peer closed it without a close frame")),
                 Ok(size) => {
                     if let Some(patience) = patience {
                         patience.received(size);
@@ -296,7 +315,7 @@ impl<'c, S> Conversing<'c, S> {
                 Err(_) => return Err(End::gone("the connection was reset")),
             }
         }
-        let limits = &wire.server.limits;
+        let limits = wire.server.limits;
         let within = wire.is_within();
         let settings = &wire.settings;
         let (mut silent, latest);
@@ -330,7 +349,7 @@ impl<'c, S> Conversing<'c, S> {
             Ok(Waited::TooLong) if !within => Ok(More::Nudged),
             Ok(Waited::TooLong) => Err(End::mistake(1008, "the message did not arrive in time")),
             Ok(Waited::Evicted) if !within => {
-                let reason = "nothing has been said for long, and others need the place";
+                let reason = "the connection was silent for long, and another one needs its slot";
                 Err(End::of(1013, reason, Level::Info))
             }
             Ok(Waited::Evicted) => {
@@ -368,7 +387,7 @@ fn gone() -> End {
     End::gone("the peer is gone or reads too slowly")
 }
 
-impl<S> Wire<'_, S> {
+impl Wire<'_> {
     fn now(&self) -> Expiry {
         self.seat.deadline_in(Duration::ZERO)
     }
@@ -406,7 +425,7 @@ impl<S> Wire<'_, S> {
         self.in_pieces = !head.is_last;
         let size = usize::try_from(head.content_bytes).unwrap_or(usize::MAX);
         let whole = self.message_bytes.saturating_add(size);
-        let budget = &self.server.budget;
+        let budget = self.server.budget;
         let most = self.settings.message_bytes;
         let most = if whole > SMALL_BYTES { most.min(budget.body_limit(whole)) } else { most };
         if whole > most {
@@ -451,7 +470,7 @@ impl<S> Wire<'_, S> {
         if self.broken {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        let limits = (&self.server.limits, &self.server.budget);
+        let limits = (self.server.limits, self.server.budget);
         let sent = Outgoing::new(self.link, self.seat, limits).write_all(slices);
         self.broken |= sent.is_err();
         sent
@@ -473,7 +492,7 @@ impl<S> Wire<'_, S> {
     }
 }
 
-impl<S> Read for Wire<'_, S> {
+impl Read for Wire<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let unread = self.input.get(self.start..).unwrap_or_default();
         if self.frame_left == 0 {
@@ -505,7 +524,7 @@ impl<S> Read for Wire<'_, S> {
     }
 }
 
-impl<S> Write for Wire<'_, S> {
+impl Write for Wire<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.write_all_of(&mut [IoSlice::new(bytes)])?;
         Ok(bytes.len())
@@ -524,40 +543,45 @@ struct Handled<'h> {
 
 impl Handled<'_> {
     /// Calls a handler. Returns how the connection ends, if the handler closes it or fails.
-    fn call<S>(
+    fn call(
         &self,
-        wire: &mut Wire<'_, S>,
+        wire: &mut Wire<'_>,
         handler: impl FnOnce(&mut Socket<'_>) -> Result<()>,
     ) -> std::result::Result<(), End> {
-        let mut mouth = Mouth { wire, close: None };
+        let mut output = Output { wire, close: None };
         let done = in_handler(|| {
             catch(|| {
-                records::serving(self.id, || handler(&mut Socket::new(&mut mouth, self.sender)))
+                records::serving(self.id, || handler(&mut Socket::new(&mut output, self.sender)))
             })
         });
-        let close = mouth.close;
+        let close = output.close;
         let error: Error = match done {
-            Ok(Err(error)) if error.is_peers_fault() && !wire.broken => {
-                return Err(End::mistake(1007, error.to_string()));
-            }
-            _ if wire.broken => return Err(gone()), // the handler was told, and is not to blame
+            // the handler got the error, and did not cause it
+            _ if wire.broken => return Err(gone()),
             Ok(Ok(())) => return close.map_or(Ok(()), Err),
             Ok(Err(error)) => error,
             Err(panicked) => panicked.into_error(),
         };
-        let line = format_args!("a WebSocket's handler failed: {error:#}");
-        log::failure(Level::Error, self.id, line);
-        Err(End::of(1011, "the handler failed", Level::Error))
+        let status = error.status();
+        let mut end = match error.is_peers_fault() || status.code() < 500 {
+            true => End::mistake(1007, error.message_for(Caller::Web, status)),
+            false => End::of(1011, "the handler failed", Level::Error),
+        };
+        end.causes = Some(match end.code {
+            1007 => format!("{error:#}"),
+            _ => format!("{}: {error:#}", end.reason),
+        });
+        Err(end)
     }
 }
 
 /// Sends a handler's messages.
-struct Mouth<'m, 'c, S: 'static> {
-    wire: &'m mut Wire<'c, S>,
+struct Output<'m, 'c> {
+    wire: &'m mut Wire<'c>,
     close: Option<End>,
 }
 
-impl<S> Out for Mouth<'_, '_, S> {
+impl Out for Output<'_, '_> {
     fn send(&mut self, message: Message<'_>) -> io::Result<()> {
         if self.close.is_some() {
             return Err(io::ErrorKind::NotConnected.into());

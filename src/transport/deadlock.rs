@@ -165,7 +165,7 @@ fn is_one_of(these: Callers, known: [Option<Callers>; 4]) -> bool {
         && all.iter().any(|callers| these[0] == callers[0] && (!shared || these == *callers))
 }
 
-/// Has a thread wait for what is held here, until its callers are known.
+/// Makes a thread wait for a lock that is held here, until its callers are known.
 fn wait_once(known: &'static OnceLock<Callers>, wait: fn()) {
     let waits = threads::spawn(Box::new(move || {
         LEARNS.set(Some(known));

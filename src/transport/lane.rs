@@ -22,6 +22,7 @@ use super::stack_guard;
 use super::stop;
 use super::timeline::{self, Mark};
 use super::waiting::{self, Place, now_runs};
+use crate::log;
 use crate::sys::monotonic_ns;
 use std::io;
 use std::mem;
@@ -120,7 +121,7 @@ impl<S: Service> Lane<S> {
                     Found::Trouble if stop::stopped() => continue,
                     Found::Trouble => return Some(Next::Crowd),
                 }
-                // From now on poll asks it before it is accepted from.
+                // From here on poll(2) reports a connection before accept(2) is called.
                 let _ = self.listener.set_nonblocking(true);
             }
             let ready_now = self.others.iter().position(Connection::has_input);
@@ -214,9 +215,10 @@ impl<S: Service> Lane<S> {
             (false, false) => {
                 let lingers = self.others.iter_mut().filter_map(Connection::lingers_for).min();
                 let lingers_ms = lingers.map(|left| left.as_millis() as u64 + 1);
-                let early_ms = (early.until_ns != u64::MAX)
-                    .then(|| early.until_ns.saturating_sub(monotonic_ns()).div_ceil(1_000_000));
-                let least_ms = lingers_ms.into_iter().chain(early_ms).min();
+                let until_ns = early.until_ns.min(log::mistakes_due());
+                let until_ms = (until_ns != u64::MAX)
+                    .then(|| until_ns.saturating_sub(monotonic_ns()).div_ceil(1_000_000));
+                let least_ms = lingers_ms.into_iter().chain(until_ms).min();
                 least_ms.map_or(-1, |left_ms| {
                     libc::c_int::try_from(left_ms).unwrap_or(libc::c_int::MAX)
                 })
@@ -307,7 +309,7 @@ impl<S: Service> Hold<S> {
                 lane.end();
                 return None;
             }
-            // From now on poll asks it before it is accepted from.
+            // From here on poll(2) reports a connection before accept(2) is called.
             let _ = lane.listener.set_nonblocking(true);
         }
         Some(lane)

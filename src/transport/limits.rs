@@ -2,7 +2,7 @@
 
 use crate::body::SYNCHRONOUS_BYTES;
 use crate::wire::HeadLimits;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Limits on what peers can make the server do. Each excess has its status (docs/CONTRACTS.md,
 /// section 2).
@@ -84,6 +84,13 @@ impl Default for Limits {
     }
 }
 
+/// Time that is `limit` from now; a century at most, because no clock counts as far as a
+/// [`Duration`].
+pub(super) fn time_after(limit: Duration) -> Instant {
+    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+    Instant::now() + limit.min(CENTURY)
+}
+
 /// Minimum rate of a peer, averaged over a message; a slower peer loses its slot.
 ///
 /// Only time in which the server waits for the peer counts: not the handler's time, and not the
@@ -93,7 +100,7 @@ impl Default for Limits {
 /// # Example
 /// ```
 /// use firstbyte::{Limits, MinRate};
-/// use std::time::Duration;
+/// use std::time::{Duration, Instant};
 ///
 /// let default = Limits::default().body_rate;
 /// assert_eq!((default.bytes_per_second, default.grace), (240, Duration::from_secs(5)));
@@ -110,7 +117,9 @@ pub struct MinRate {
 }
 
 impl MinRate {
-    /// No minimum: only the time-outs count, and a slow peer never loses its slot to another.
+    /// No minimum: only the time-outs count, and a slow peer never loses its slot to another. A
+    /// reader then holds the memory of its reply until it has read nothing for
+    /// [`Limits::write_timeout`].
     pub const NONE: MinRate = MinRate { bytes_per_second: 0, grace: Duration::ZERO };
 }
 

@@ -2,7 +2,6 @@
 //!
 //! The socket is added to epoll only when it first has to wait. A connection whose request is
 //! already there and that closes after the reply never is.
-//! there and that is closed after the reply never does.
 
 #[cfg(feature = "websocket")]
 use super::event_loop::Nudge;

@@ -251,7 +251,7 @@ mod timer {
 
     static TIMER: OnceLock<Option<Timer>> = OnceLock::new();
 
-    /// Makes the timer. Without one, a handler that blocks without a report holds other peers up.
+    /// Makes the timer. Without one, a handler that blocks without a report delays other peers.
     pub(super) fn make() {
         TIMER.get_or_init(|| {
             // JUSTIFICATION: std has neither signals nor timers.
@@ -332,7 +332,7 @@ mod timer {
 }
 
 /// With another C library a signal handler must not start threads: in a program built for one
-/// (local runs, tests), a handler that blocks without a report holds other peers up in the lane.
+/// (local runs, tests), a handler that blocks without a report delays other peers in the lane.
 #[cfg(not(target_env = "musl"))]
 mod timer {
     pub(super) fn make() {}

@@ -35,7 +35,7 @@ pub(super) fn start(workers: usize, stack_bytes: usize) -> io::Result<()> {
 /// # Panics
 /// If the system gives no memory for its stack.
 pub(super) fn spawn(number: usize, work: impl FnOnce() + Send + 'static) {
-    let loops = LOOPS.get().expect("who spawns has started the runtime");
+    let loops = LOOPS.get().expect("the runtime is started before the first spawn");
     let home = &loops.shifts[number % loops.shifts.len()];
     home.make_ready(Coroutine::new(loops.stack_bytes, work));
 }

@@ -1,6 +1,6 @@
-//! The same App on the published may_minihttp 0.1.11 (cargo feature `minihttp`): for comparison,
-//! and for the day when its next release lifts the header limit. **Not for untrusted peers**, and
-//! without workarounds: the table lists its differences, and tests/minihttp.rs keeps it true.
+//! The same App on the published may_minihttp 0.1.11 (cargo feature `minihttp`), for comparison,
+//! and for use once a later release lifts the header limit. **Not for untrusted peers**, and
+//! without workarounds: the table lists its differences, and tests/minihttp.rs checks it.
 //!
 //! | a peer sends | the default transport | may_minihttp 0.1.11 |
 //! |---|---|---|

@@ -87,7 +87,7 @@ pub(super) struct Outgoing<'c> {
     link: &'c mut Link,
     seat: &'c Seat,
     limits: (&'c Limits, &'c Budget),
-    /// Size of the body, where it is in memory.
+    /// Size of what is in memory until it is sent: the body, or a stream's current piece.
     body_bytes: usize,
     /// Set once the reader was waited for: its rate, and the memory share of the reply.
     slow: Option<(Patience, Share<'c>)>,
@@ -125,17 +125,21 @@ impl<'c> Outgoing<'c> {
 
     /// Waits until the peer takes more.
     fn wait(&mut self) -> io::Result<()> {
-        let (patience, _) = match &mut self.slow {
+        let (limits, budget) = self.limits;
+        let held = self.body_bytes.saturating_add(KERNEL_BYTES);
+        let (patience, share) = match &mut self.slow {
             Some(slow) => slow,
             none => {
                 self.link.limit_unsent();
-                let (limits, budget) = self.limits;
                 let (rate, longest) = (limits.reply_rate, limits.write_timeout);
                 let mut patience = Patience::to_write(rate, longest, self.link);
                 patience.holds_memory = true;
-                none.insert((patience, budget.take_reply(self.body_bytes + KERNEL_BYTES)))
+                none.insert((patience, budget.take_reply(held)))
             }
         };
+        if !share.is_of(budget.plain(held)) {
+            *share = budget.take_reply(held); // a stream's pieces differ
+        }
         match self.seat.wait(self.link, Ready::ToWrite, Shutdown::Both, patience, None)? {
             Waited::On => Ok(()),
             Waited::TooLong | Waited::Evicted => {
@@ -195,6 +199,7 @@ impl Sink for Chunks<'_, '_> {
         if bytes.is_empty() {
             return Ok(0); // an empty chunk would end the body
         }
+        self.out.body_bytes = bytes.len();
         if self.chunked {
             let mut size = Vec::with_capacity(18);
             response::chunk_head(&mut size, bytes.len());

@@ -55,8 +55,8 @@ impl Pace {
         }
     }
 
-    /// Of a peer that owes nothing for so `long`, has been `quiet`, and may have to make room once
-    /// it has been so for longer than it `keeps` its place.
+    /// For a peer that need not send anything for `long`. It has been silent for `quiet`, and may
+    /// lose its slot once it is silent for longer than `keeps`.
     #[cfg(feature = "websocket")]
     pub(super) fn silent((keeps, quiet): (Duration, Duration), long: Duration) -> Pace {
         let pace = Pace::new(MinRate::NONE, long);
@@ -70,7 +70,7 @@ impl Pace {
         Pace { counts: false, ..Pace::new(rate, longest) }
     }
 
-    /// The peer has moved this many bytes.
+    /// Counts bytes that the peer has sent or taken.
     pub(super) fn moved(&mut self, bytes: u64) {
         let counts = self.counts;
         self.counts |= self.brisk_ns <= 0;
@@ -89,7 +89,7 @@ impl Pace {
         }
     }
 
-    /// It was waited for during this time.
+    /// Counts time in which the server waited for the peer.
     pub(super) fn waited(&mut self, ns: u64) {
         let ns = i64::try_from(ns).unwrap_or(i64::MAX);
         self.silent_ns = self.silent_ns.saturating_sub(ns);
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_minimum_each_wait_has_all_its_time_and_nobody_is_behind() {
+    fn without_a_minimum_each_wait_has_all_its_time_and_no_peer_is_behind() {
         let mut pace = Pace::new(MinRate { bytes_per_second: 0, grace: Duration::MAX }, LONGEST);
         pace.waited(29 * SECOND);
         assert_eq!((pace.left_ns(), pace.behind_ns()), (SECOND, None));

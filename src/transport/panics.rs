@@ -35,7 +35,8 @@ pub(super) fn install() {
 
 /// A panic that was caught.
 pub(crate) struct Panicked {
-    payload: Box<dyn Any + Send>,
+    /// `None` once the panic continues.
+    payload: Option<Box<dyn Any + Send>>,
     place: Option<String>,
 }
 
@@ -46,7 +47,7 @@ pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
     let before = CAUGHT.replace(true);
     let caught = catch_unwind(AssertUnwindSafe(work));
     CAUGHT.set(before);
-    caught.map_err(|payload| Panicked { payload, place: take_place() })
+    caught.map_err(|payload| Panicked { payload: Some(payload), place: take_place() })
 }
 
 // Not inlined: a coroutine may catch on another thread than it began on.
@@ -75,19 +76,35 @@ impl Panicked {
     }
 
     /// Continues the panic here, with the same message and place.
-    pub(super) fn resume(self) -> ! {
-        keep_place(self.place);
-        resume_unwind(self.payload)
+    pub(super) fn resume(mut self) -> ! {
+        keep_place(self.place.take());
+        resume_unwind(self.payload.take().unwrap_or_else(|| Box::new("")))
+    }
+
+    /// The panic's message, if it is text.
+    fn text(&self) -> Option<&str> {
+        let payload = self.payload.as_ref()?;
+        let text = payload.downcast_ref::<&str>().copied();
+        text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+    }
+}
+
+/// The payload is any value of the handler's (`panic_any`), and its drop may panic again: that one
+/// must not get past the catcher either.
+impl Drop for Panicked {
+    fn drop(&mut self) {
+        if self.text().is_none()
+            && let Some(payload) = self.payload.take()
+            && let Err(again) = catch(move || drop(payload))
+        {
+            std::mem::forget(again); // it could go on like this
+        }
     }
 }
 
 impl fmt::Display for Panicked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.payload.downcast_ref::<&str>().copied();
-        f.write_str(
-            text.or_else(|| self.payload.downcast_ref::<String>().map(String::as_str))
-                .unwrap_or("no message"),
-        )?;
+        f.write_str(self.text().unwrap_or("no message"))?;
         match &self.place {
             Some(place) => write!(f, " (at {place})"),
             None => Ok(()),

@@ -3,7 +3,7 @@
 
 use super::background;
 use super::lane;
-use super::limits::Limits;
+use super::limits::{Limits, time_after};
 use super::panics;
 use super::server::{AcceptState, Server};
 use super::service::Service;
@@ -15,7 +15,7 @@ use ::log::Level;
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Serves until SIGTERM or SIGINT, then lets work in flight finish, and runs the service's last
 /// work. False if something was cut off or has failed.
@@ -45,8 +45,9 @@ pub(crate) fn serve<S: Service>(
     if !accepting {
         log::announce(format_args!("accepting has failed; the server stops"));
     }
-    let end = Instant::now() + drain;
+    let end = time_after(drain);
     let left = server.slots.drain(drain);
+    log::mistakes_at_the_end();
     if let Some(background) = BACKGROUND.get() {
         background.drain(end);
     }
@@ -101,6 +102,7 @@ impl<S: Service> Server<S> {
 
 impl<S: Service> Ending for Server<S> {
     fn end(&self) -> ! {
+        log::mistakes_at_the_end();
         self.log_cut(self.slots.count()); // the main thread is in a handler
         self.service.stop();
         stop::end_process()

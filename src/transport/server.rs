@@ -33,6 +33,30 @@ impl<S> Server<S> {
     }
 }
 
+/// What a WebSocket needs of its server, whatever that serves.
+#[cfg(feature = "websocket")]
+#[derive(Clone, Copy)]
+pub(super) struct Shared {
+    pub limits: &'static Limits,
+    pub slots: &'static Slots,
+    pub budget: &'static Budget,
+}
+
+#[cfg(feature = "websocket")]
+impl Shared {
+    /// As [`Server::relieve`].
+    pub(super) fn relieve(&self) {
+        self.slots.make_room(self.slots.departures(), Need::Memory);
+    }
+}
+
+#[cfg(feature = "websocket")]
+impl<S> Server<S> {
+    pub(super) fn shared(&'static self) -> Shared {
+        Shared { limits: &self.limits, slots: &self.slots, budget: &self.budget }
+    }
+}
+
 impl<S> Server<S> {
     /// Frees memory: ends the connection that holds some and whose peer is furthest behind.
     pub(super) fn relieve(&self) {

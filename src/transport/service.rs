@@ -23,7 +23,7 @@ pub(crate) trait Service: Send + Sync + 'static {
 /// Permission to read a body.
 pub(crate) struct Admission {
     pub body_bytes: usize,
-    /// Whether it is to be inflated; the limit is then that of what it becomes, too.
+    /// Whether the body is to be inflated; the limit then applies to the inflated size too.
     #[cfg(feature = "gzip")]
     pub is_gzip: bool,
 }

@@ -1,4 +1,4 @@
-//! Sleeping in a handler without holding up other requests.
+//! Sleep of a handler, which does not delay other requests.
 
 use super::handling::Blocks;
 use super::lookout;

@@ -21,6 +21,7 @@ use super::pace::Pace;
 use super::parker::Parker;
 use super::stop;
 use super::waiting::is_coroutine;
+use crate::log;
 use std::cell::Cell;
 use std::io;
 use std::net::Shutdown;
@@ -134,22 +135,22 @@ impl Patience {
         Patience { pace, queued: None, lingers: None, holds_memory: false }
     }
 
-    /// With a peer that has been quiet and need not say anything for so `long` yet; it keeps its
-    /// place for so much quiet.
+    /// For a silent peer that need not send anything for `long`. `place`: how long it keeps its
+    /// slot, and how long it has been silent.
     #[cfg(feature = "websocket")]
     pub(crate) fn silent(place: (Duration, Duration), long: Duration) -> Patience {
         let pace = Pace::silent(place, long);
         Patience { pace, queued: None, lingers: None, holds_memory: false }
     }
 
-    /// With a peer that takes what was sent. What is on its way already is no progress.
+    /// For a peer that reads a reply. Bytes that are in flight already do not count as progress.
     pub(crate) fn to_write(rate: MinRate, longest: Duration, link: &Link) -> Patience {
         let pace = Pace::of_reader(rate, longest);
         Patience { pace, queued: Some(link.queued()), lingers: None, holds_memory: false }
     }
 
-    /// For a peer that has been sent its last reply: `reads` as for any reply until it has taken
-    /// all of it, `silent` after that.
+    /// For a peer that gets its last reply: `reads` applies until it has taken all of it, `silent`
+    /// after that.
     pub(crate) fn to_end(reads: Patience, silent: Patience) -> Patience {
         let left = reads.queued.is_some_and(|queued| queued > 0);
         let pace = if left { reads.pace } else { silent.pace };
@@ -332,7 +333,7 @@ impl Slots {
     }
 
     /// Makes sure that the watcher looks at or before `deadline`.
-    fn look_by(&'static self, deadline: u64) {
+    pub(super) fn look_by(&'static self, deadline: u64) {
         if self.next_look.fetch_min(deadline, Ordering::SeqCst) <= deadline {
             return;
         }
@@ -348,7 +349,7 @@ impl Slots {
     fn watch(&self, parker: &Arc<Parker>) {
         loop {
             self.next_look.store(u64::MAX, Ordering::SeqCst);
-            let next = self.expire();
+            let next = self.expire().min(log::mistakes_due());
             self.next_look.fetch_min(next, Ordering::SeqCst);
             if next == u64::MAX {
                 parker.park(None);
@@ -481,8 +482,8 @@ impl SlotState {
     }
 }
 
-/// A connection's slot. Call [`Seat::leave`] before the socket is closed, because the number of a
-/// closed socket is soon another's; drop it after, because only then is a connection less.
+/// A connection's slot. Call [`Seat::leave`] before the socket is closed, because a new socket may
+/// soon get its number. Drop it afterwards, because only then does the count decrease.
 pub(crate) struct Seat {
     slots: &'static Slots,
     index: usize,

@@ -17,7 +17,7 @@ static END_US: AtomicU64 = AtomicU64::new(0);
 const GRACE_US: u64 = 250_000;
 static STACK_KIB: AtomicUsize = AtomicUsize::new(0);
 
-/// Whether SIGTERM or SIGINT has come.
+/// Whether the process has received SIGTERM or SIGINT.
 pub(crate) fn stopped() -> bool {
     stopping::stopping()
 }

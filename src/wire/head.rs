@@ -3,7 +3,6 @@
 //!
 //! A [`Head`] holds positions instead of references, because the buffer may grow and move while the
 //! body arrives. Fields are stored inline (smallvec), so that a usual request allocates nothing.
-//! nothing.
 
 use super::{HeadLimits, Reject, Status};
 use smallvec::SmallVec;
@@ -310,7 +309,8 @@ impl<'a> Target<'a> {
             .ok_or(malformed)?;
         let rest = &target[scheme.len()..];
         let authority_end = rest.iter().position(|byte| b"/?".contains(byte)).unwrap_or(rest.len());
-        if !is_authority(&rest[..authority_end]) || authority_end == 0 {
+        // Without a host it names no server (RFC 9110, section 4.2.1).
+        if !is_authority(&rest[..authority_end]) || matches!(rest, [] | [b'/' | b'?' | b':', ..]) {
             return Err(malformed);
         }
         let authority = Some(&rest[..authority_end]);
@@ -354,9 +354,16 @@ static NAME_BYTES: [bool; 256] = {
 fn is_authority(value: &[u8]) -> bool {
     let is_name_byte = |byte: &u8| NAME_BYTES[usize::from(*byte)];
     let (host_is_valid, port) = if let Some(literal) = value.strip_prefix(b"[") {
-        // An IP literal: anything between the brackets, which a name cannot contain.
+        // An IP literal (section 3.2.2): IPv6 by its alphabet, or a later version with its letter.
         let Some(end) = literal.iter().position(|&byte| byte == b']') else { return false };
-        (literal[..end].iter().all(|byte| is_name_byte(byte) || *byte == b':'), &literal[end + 1..])
+        let is_valid = match &literal[..end] {
+            [b'v' | b'V', rest @ ..] => rest.iter().all(|byte| is_name_byte(byte) || *byte == b':'),
+            address => {
+                let is_byte = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
+                address.len() > 1 && address.iter().all(is_byte)
+            }
+        };
+        (is_valid, &literal[end + 1..])
     } else {
         let end = value.iter().position(|&byte| byte == b':').unwrap_or(value.len());
         (value[..end].iter().all(is_name_byte), &value[end..])
@@ -369,7 +376,7 @@ fn is_authority(value: &[u8]) -> bool {
     host_is_valid && port_is_valid
 }
 
-/// What the fields say about the message, collected line by line.
+/// What the fields say about the message; it is collected line by line.
 #[derive(Default)]
 struct Meaning {
     hosts: u32,
@@ -608,6 +615,13 @@ mod tests {
             ("GET x HTTP/1.1", Err(400)),
             ("GET ftp://h/ HTTP/1.1", Err(400)),
             ("GET http:///x HTTP/1.1", Err(400)),
+            ("GET http://:80/x HTTP/1.1", Err(400)),
+            ("GET http://?q HTTP/1.1", Err(400)),
+            ("GET http://[]/x HTTP/1.1", Err(400)),
+            ("GET http://[::g]:80/x HTTP/1.1", Err(400)),
+            ("GET http://[::1]:8x/x HTTP/1.1", Err(400)),
+            ("GET http://[::ffff:1.2.3.4]:80/x HTTP/1.1", Ok("/x")),
+            ("GET http://[v1.a:b]/x HTTP/1.1", Ok("/x")),
             ("GET http://a%b/x HTTP/1.1", Err(400)),
             ("GET http://u@h/x HTTP/1.1", Err(400)),
             ("GET /a#b HTTP/1.1", Err(400)),

@@ -18,7 +18,6 @@ pub enum ResponseFraming {
 /// `keep_alive`: whether another request may follow. `version` is the peer's: an HTTP/1.0 peer
 /// needs a field if the connection stays open, an HTTP/1.1 peer if it does not. The status line
 /// always has HTTP/1.1 (RFC 9110, section 2.5).
-/// 9110, section 2.5).
 pub fn begin(
     out: &mut Vec<u8>,
     status: Status,

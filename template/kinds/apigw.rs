@@ -1,8 +1,8 @@
 //! A function behind API Gateway or a function URL: its events become requests, and the reply
-//! becomes the integrated response. Deployed as a Web function, the same handler gets the requests
-//! themselves.
+//! becomes the integrated response. If it is deployed as a Web function, the same handler gets the
+//! requests themselves.
 
-// `firstbyte::main!` is the start; a test's harness has a main of its own
+// `firstbyte::main!` defines the start of the program; a test's harness has its own
 #![cfg_attr(not(test), no_main)]
 
 use firstbyte::{App, Json, Request};

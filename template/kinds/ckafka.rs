@@ -1,7 +1,7 @@
 //! A function that gets messages of a CKafka topic in batches: one typed handler, and the program
 //! that serves it.
 
-// `firstbyte::main!` is the start; a test's harness has a main of its own
+// `firstbyte::main!` defines the start of the program; a test's harness has its own
 #![cfg_attr(not(test), no_main)]
 
 use firstbyte::trigger::Ckafka;
@@ -14,10 +14,10 @@ struct Answer {
     last_offset: i64,
 }
 
-/// After an error the platform sends the same batch again: answer 200 for messages that can never
-/// be processed.
+/// After an error the platform sends the same batch again. Answer 200 to messages that can never be
+/// processed.
 fn on_messages(event: Event<'_>) -> Result<Json<Answer>> {
-    let batch: Ckafka<'_> = event.json()?; // its &str fields point into the event's own bytes
+    let batch: Ckafka<'_> = event.json()?; // its &str fields borrow from the event's bytes
     let last_offset = batch.records.last().map_or(-1, |record| record.message.offset);
     Ok(Json(Answer { messages: batch.records.len(), last_offset }))
 }

@@ -1,7 +1,7 @@
 //! A function for events of objects in a bucket: one typed handler, and the program that serves
 //! it.
 
-// `firstbyte::main!` is the start; a test's harness has a main of its own
+// `firstbyte::main!` defines the start of the program; a test's harness has its own
 #![cfg_attr(not(test), no_main)]
 
 use firstbyte::trigger::Cos;
@@ -14,7 +14,7 @@ struct Answer {
 }
 
 fn on_objects(event: Event<'_>) -> Result<Json<Answer>> {
-    let cos: Cos<'_> = event.json()?; // its &str fields point into the event's own bytes
+    let cos: Cos<'_> = event.json()?; // its &str fields borrow from the event's bytes
     let answer = |record: &firstbyte::trigger::cos::Record<'_>| {
         format!(
             "{} {} ({} bytes)",

@@ -1,16 +1,16 @@
 //! A function that gets JSON events: one typed handler, and the program that serves it.
 
-// `firstbyte::main!` is the start; a test's harness has a main of its own
+// `firstbyte::main!` defines the start of the program; a test's harness has its own
 #![cfg_attr(not(test), no_main)]
 
 use firstbyte::{App, Event, Json, Result};
 use serde::{Deserialize, Serialize};
 
-/// The event; members that are not listed here are skipped.
+/// The event; other members are skipped.
 #[derive(Deserialize)]
 struct Greeting<'a> {
     #[serde(default)]
-    name: Option<&'a str>, // points into the event's own bytes
+    name: Option<&'a str>, // borrows from the event's bytes
 }
 
 #[derive(Serialize)]

@@ -1,7 +1,7 @@
 //! A Web function: requests arrive unchanged, routes go to handlers, and all other paths to the
 //! last handler.
 
-// `firstbyte::main!` is the start; a test's harness has a main of its own
+// `firstbyte::main!` defines the start of the program; a test's harness has its own
 #![cfg_attr(not(test), no_main)]
 
 use firstbyte::{App, Json, Request};
@@ -29,7 +29,7 @@ mod tests {
     use firstbyte::test;
 
     #[test]
-    fn answers_its_routes_and_everything_else() {
+    fn answers_its_routes_and_all_other_paths() {
         assert_eq!(test::get("/hello/Ann").send(&app()).text(), r#"{"message":"Hello, Ann!"}"#);
         assert_eq!(test::get("/").send(&app()).text(), "try /hello/Ann\n");
         assert_eq!(test::request("DELETE", "/hello/Ann").send(&app()).status().code(), 405);

@@ -1,4 +1,5 @@
-//! The program's WebSocket, over a socket: each message in samples/ is sent as a client sends it.
+//! Test of the program's WebSocket, over a socket: it sends each message in samples/ as a client
+//! does.
 
 use firstbyte::test::Served;
 use std::io::{Read, Write};
@@ -35,12 +36,12 @@ fn ask(stream: &mut TcpStream, text: &str) -> (u8, Vec<u8>) {
     stream.read_exact(&mut head).expect("it answers");
     assert!(head[1] < 126, "the answer is short");
     let mut content = vec![0; head[1].into()];
-    stream.read_exact(&mut content).expect("all of it comes");
+    stream.read_exact(&mut content).expect("the whole answer arrives");
     (head[0] & 0x0f, content)
 }
 
 #[test]
-fn answers_every_message_and_refuses_what_is_none() {
+fn answers_every_message_and_refuses_invalid_ones() {
     let program = env::var(concat!("CARGO_BIN_EXE_", env!("CARGO_PKG_NAME")))
         .expect("cargo says where it is");
     let function = Served::start(program).expect("the function listens");

@@ -1,6 +1,6 @@
 //! A function that a timer fires: one typed handler, and the program that serves it.
 
-// `firstbyte::main!` is the start; a test's harness has a main of its own
+// `firstbyte::main!` defines the start of the program; a test's harness has its own
 #![cfg_attr(not(test), no_main)]
 
 use firstbyte::trigger::Timer;
@@ -13,7 +13,7 @@ struct Answer {
 }
 
 fn on_timer(event: Event<'_>) -> Result<Json<Answer>> {
-    let timer: Timer<'_> = event.json()?; // its &str fields point into the event's own bytes
+    let timer: Timer<'_> = event.json()?; // its &str fields borrow from the event's bytes
     Ok(Json(Answer { message: format!("{} fired at {}", timer.trigger_name, timer.time) }))
 }
 

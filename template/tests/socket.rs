@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::{env, fs};
 
-/// Sends a request, returns the whole reply.
+/// Sends a request; returns the whole reply.
 fn ask(function: &Served, method: &str, path: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(function.address()).expect("it listens");
     let length = body.len();
@@ -32,7 +32,7 @@ fn answers_every_sample_over_a_socket() {
         events.map(|all| all.map(|entry| entry.unwrap().path()).collect()).unwrap_or_default();
     events.sort();
     if env!("CARGO_PKG_NAME") == "function-template" {
-        // The repository keeps a sample of each kind here, and this function is a timer's.
+        // The repository has a sample of each kind here, and this function is for a timer.
         events.retain(|event| event.ends_with("timer.json"));
     }
     for event in &events {

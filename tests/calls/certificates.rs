@@ -1,25 +1,25 @@
-//! An authority of a test's own, and certificates for 127.0.0.1 and localhost that are wrong in one
-//! way each.
+//! Certificate authority of a test, and certificates for 127.0.0.1 and localhost, each with one
+//! flaw.
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 static AUTHORITIES: AtomicUsize = AtomicUsize::new(0);
 
-/// What is wrong with a certificate.
+/// The flaw of a certificate.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Flaw {
-    /// Nothing.
+    /// No flaw.
     None,
-    /// It is another server's.
+    /// It is for another server.
     Name,
-    /// It was valid once.
+    /// It has expired.
     Expired,
     /// Another authority signed it.
     Authority,
 }
 
-/// Who signs.
+/// A certificate authority.
 pub struct Authority {
     pem: String,
     issuer: Issuer<'static, KeyPair>,
@@ -27,9 +27,9 @@ pub struct Authority {
 
 impl Authority {
     pub fn new() -> Authority {
-        let key = KeyPair::generate().expect("random numbers are there");
-        let mut parameters = CertificateParams::new(Vec::new()).expect("no name is wrong");
-        // each has a name of its own: a certificate's issuer is looked up by it
+        let key = KeyPair::generate().expect("the system has random numbers");
+        let mut parameters = CertificateParams::new(Vec::new()).expect("an empty list is valid");
+        // each authority has its own name, because a certificate's issuer is searched by name
         let name = format!("authority {}", AUTHORITIES.fetch_add(1, Ordering::Relaxed));
         parameters.distinguished_name.push(DnType::CommonName, name);
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -53,7 +53,7 @@ impl Authority {
             parameters.not_before = date_time_ymd(2020, 1, 1);
             parameters.not_after = date_time_ymd(2021, 1, 1);
         }
-        let key = KeyPair::generate().expect("random numbers are there");
+        let key = KeyPair::generate().expect("the system has random numbers");
         let other = (flaw == Flaw::Authority).then(Authority::new);
         let issuer = other.as_ref().map_or(&self.issuer, |other| &other.issuer);
         let certificate = parameters.signed_by(&key, issuer).expect("the key fits");

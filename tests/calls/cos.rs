@@ -1,5 +1,5 @@
-//! A stand-in for COS on loopback: one object, and a check of each signature that is made as the
-//! documentation says a server makes it, from what has arrived.
+//! Stand-in for COS on loopback: it has one object, and checks each signature as the documentation
+//! says that a server does, from the received request.
 
 use ring::{digest, hmac};
 use std::collections::HashMap;
@@ -102,7 +102,7 @@ fn check(method: &str, target: &str, fields: &HashMap<String, String>) -> Result
     if !(number(start)?..number(end)?).contains(&now) {
         return Err("not now");
     }
-    // What the documentation asks a server to see: decoded path, parameters and fields by name.
+    // The documentation's input of a check: decoded path, parameters and fields by name.
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let parameters: HashMap<_, _> = query
         .split('&')

@@ -1,5 +1,5 @@
-//! A name server on loopback that knows the address of every name, 127.0.0.1, and never says
-//! anything to a question for another kind of record: musl's own resolver fails after 5 s then.
+//! Name server on loopback that gives every name the address 127.0.0.1, and does not answer
+//! questions for other kinds of records: musl's own resolver then fails after 5 s.
 
 use std::net::UdpSocket;
 use std::thread;
@@ -8,7 +8,7 @@ use std::thread;
 const A: [u8; 2] = [0, 1];
 const HEADER: usize = 12;
 
-/// Starts one: what /etc/resolv.conf says of it.
+/// Starts one; returns the text of /etc/resolv.conf.
 pub fn start() -> String {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
     let port = socket.local_addr().expect("it is bound").port();

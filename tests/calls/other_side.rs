@@ -1,5 +1,5 @@
-//! What may stand where a server should: nobody who answers, a queue that is full, and a relay that
-//! is slow or ends early.
+//! Faulty peers in place of a server: one that does not answer, one whose queue is full, and a
+//! relay that is slow or ends early.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// Takes connections, and never says anything.
+/// A peer that accepts connections, and sends nothing.
 pub struct Silent {
     pub address: SocketAddr,
 }
@@ -22,8 +22,8 @@ impl Silent {
     }
 }
 
-/// A listener whose queue is full: the kernel drops whoever knocks, as a network without a way
-/// does.
+/// A listener whose queue is full: the kernel drops new connections, like a network without a
+/// route.
 pub struct Full {
     pub address: SocketAddr,
     _listener: rustix::fd::OwnedFd,
@@ -42,26 +42,26 @@ impl Full {
         let mut queued = Vec::new();
         while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
             queued.push(stream);
-            assert!(queued.len() < 100, "the kernel never drops a knock");
+            assert!(queued.len() < 100, "the kernel does not drop a connection");
         }
         Full { address, _listener: listener, _queued: queued }
     }
 }
 
-/// What becomes of what the server says.
+/// How the relay treats the server's bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// It is passed on.
+    /// Passes them on.
     Pass,
-    /// A byte every 700 ms.
+    /// Passes on one byte every 700 ms.
     Drip,
-    /// So many bytes are, then the connection ends.
+    /// Passes on this many bytes, then ends the connection.
     CutAfter(usize),
-    /// None of the next reply; then as before.
+    /// Drops the next reply; then passes bytes on.
     CutOnce,
 }
 
-/// Stands between a function and its server.
+/// A relay between a function and its server.
 pub struct Relay {
     pub address: SocketAddr,
     state: Arc<State>,
@@ -101,12 +101,12 @@ impl Relay {
         Relay { address, state }
     }
 
-    /// Connections so far.
+    /// Number of connections so far.
     pub fn begun(&self) -> usize {
         self.state.begun.load(Ordering::SeqCst)
     }
 
-    /// Of them ended.
+    /// Number of ended connections.
     pub fn ended(&self) -> usize {
         self.state.ended.load(Ordering::SeqCst)
     }

@@ -1,4 +1,4 @@
-//! Section 2: where the server listens. Port 9000 is tried if it is free.
+//! Section 2: the server's address. Port 9000 is tested if it is free.
 
 use outside::peer::{Peer, get};
 use outside::server::{run_to_end, signal_to};
@@ -7,10 +7,10 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 
-/// Tests that want a port by its number take turns.
+/// Lock of tests that need a fixed port.
 static PORTS: Mutex<()> = Mutex::new(());
 
-/// A server that was not told to say when it listens, as on the platform: it is asked until it
+/// A server that does not print when it listens, as on the platform: requests are repeated until it
 /// answers.
 struct Quiet(Child);
 
@@ -57,7 +57,7 @@ fn is_9000_free() -> bool {
 }
 
 #[test]
-fn port_is_honoured_outside_of_scf() {
+fn the_variable_port_is_used_outside_of_scf() {
     let _turn = PORTS.lock();
     let port = free_port();
     Quiet::start(&[("PORT", &port.to_string())]).assert_answers_on(port);
@@ -94,7 +94,7 @@ fn firstbyte_addr_overrides_both() {
 }
 
 #[test]
-fn an_address_that_is_none_ends_the_program_with_a_line_that_names_it() {
+fn an_invalid_address_ends_the_program_with_a_line_that_names_it() {
     for (name, value) in [
         ("FIRSTBYTE_ADDR", "nonsense"),
         ("FIRSTBYTE_ADDR", "127.0.0.1"),

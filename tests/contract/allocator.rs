@@ -1,13 +1,13 @@
-//! Threads that come before the allocator is set up. The first one to need more than the boot arena
-//! has became mimalloc's main thread; it ended, and the next one to allocate found no main heap:
-//! SIGSEGV in the first request, or before the port was open.
+//! Threads before the allocator's set-up. Regression: the first thread that needed more than the
+//! boot arena became mimalloc's main thread. It ended, and the next thread to allocate found no
+//! main heap: SIGSEGV in the first request, or before the port was open.
 
 use outside::peer::{Peer, get};
 use outside::server::Server;
 use std::process::Command;
 
 #[test]
-fn threads_may_come_first_in_every_way() {
+fn threads_may_allocate_before_the_allocators_set_up() {
     for way in [
         "IN_THE_FIRST_HANDLER",
         "THREADS_BEFORE_LISTENING",

@@ -1,5 +1,4 @@
-//! Section 2: what an App has around its replies is around every one of them, those of the server
-//! itself included.
+//! Section 2: hooks of an App apply to every reply, even to those of the server itself.
 
 use outside::peer::{Peer, ask};
 use outside::reply::Reply;
@@ -20,8 +19,8 @@ fn assert_marked(reply: &Reply, cors: bool) {
     assert_eq!(reply.header("vary"), Some("origin"), "{reply:?}");
 }
 
-/// The story: there was no place for a field that all replies have; a browser saw no 404, 413 or
-/// 500 at all.
+/// Regression: no hook could add a field to all replies, so a browser could not read any 404, 413
+/// or 500.
 #[test]
 fn every_reply_of_every_kind_has_the_fields() {
     for server in [surrounded(), surrounded().at_rest()] {
@@ -64,7 +63,7 @@ fn every_reply_of_every_kind_has_the_fields() {
 }
 
 #[test]
-fn the_access_log_has_one_line_a_request() {
+fn the_access_log_has_one_line_per_request() {
     for server in [surrounded(), surrounded().at_rest()] {
         for (number, (request, told)) in [
             ("GET /?key=hidden", "GET / 200 4 bytes"),

@@ -1,5 +1,5 @@
 //! Section 2 behind Debian's nginx: a reply that the server sends before it has read the whole
-//! request reaches the client, as from one of nginx's own upstreams.
+//! request reaches the client.
 
 use outside::eventually;
 use outside::peer::Peer;
@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// An nginx of this test's own, in a folder of its own; ended and removed when dropped.
+/// An nginx with its own folder; it is ended and removed on drop.
 struct Nginx {
     child: Child,
     folder: PathBuf,
@@ -17,7 +17,7 @@ struct Nginx {
 }
 
 impl Nginx {
-    /// `None` where there is no nginx.
+    /// `None` if nginx is not installed.
     fn before(upstream: SocketAddr) -> Option<Nginx> {
         let program = ["/usr/sbin/nginx", "/usr/bin/nginx"].map(Path::new);
         let program = program.into_iter().find(|program| program.is_file())?;
@@ -27,7 +27,7 @@ impl Nginx {
         let folder = std::env::temp_dir().join(format!("firstbyte-nginx-{}", address.port()));
         fs::create_dir_all(&folder).expect("a folder can be made");
         let name = folder.display();
-        // What is not said is nginx's default; only the size that it lets pass is raised.
+        // All other settings are nginx's defaults; only the permitted size is larger.
         let text = format!(
             "daemon off; pid {name}/pid; error_log {name}/error.log;\n\
              events {{}}\n\
@@ -57,7 +57,7 @@ impl Drop for Nginx {
     }
 }
 
-/// Uploads so many megabytes with Python's `http.client`, a new connection for each, and prints
+/// Uploads this many megabytes with Python's `http.client`, each on a new connection, and prints
 /// the status of each reply.
 const UPLOADS: &str = "
 import http.client, sys
@@ -68,9 +68,10 @@ for megabytes in (7, 12, 80):
     peer.close()
 ";
 
-/// It writes its whole body before it reads, and reported a broken pipe instead of the reply.
+/// Regression: it writes its whole body before it reads, and reported a broken pipe instead of the
+/// reply.
 #[test]
-fn pythons_http_client_is_told_413_with_and_without_nginx() {
+fn pythons_http_client_gets_413_with_and_without_nginx() {
     let server = Server::echo().at_rest();
     let nginx = Nginx::before(server.address);
     let addresses = [Some(server.address), nginx.as_ref().map(|nginx| nginx.address)];
@@ -78,7 +79,7 @@ fn pythons_http_client_is_told_413_with_and_without_nginx() {
         let mut command = Command::new("python3");
         command.args(["-c", UPLOADS]).arg(address.port().to_string());
         let Ok(output) = command.output() else {
-            return println!("skipped: there is no python3");
+            return println!("skipped: python3 is not installed");
         };
         let said = String::from_utf8_lossy(&output.stdout);
         let cause = String::from_utf8_lossy(&output.stderr);
@@ -86,12 +87,13 @@ fn pythons_http_client_is_told_413_with_and_without_nginx() {
     }
 }
 
-/// nginx wrote into a connection that the server had closed after 8 MiB, and said 502.
+/// Regression: nginx wrote to a connection that the server had closed after 8 MiB, and answered
+/// 502.
 #[test]
 fn a_413_for_an_upload_of_any_size_arrives() {
     let server = Server::echo().at_rest();
     let Some(nginx) = Nginx::before(server.address) else {
-        return println!("skipped: there is no nginx");
+        return println!("skipped: nginx is not installed");
     };
     for round in 0..40 {
         let megabytes = [7, 12, 30, 80][round % 4];

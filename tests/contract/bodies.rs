@@ -61,7 +61,7 @@ fn a_chunked_body_has_the_same_limit() {
         ask(server.address, chunked(LIMIT + 1, piece)).assert_is_error(413);
     }
     assert_eq!(ask(server.address, chunked(20_000, 1)).json()["body_bytes"], 20_000);
-    // The largest size that can be written: what counts is what comes.
+    // The largest size that a size line can state: the limit applies to received bytes.
     let mut endless =
         b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n"
             .to_vec();
@@ -70,7 +70,7 @@ fn a_chunked_body_has_the_same_limit() {
 }
 
 #[test]
-fn a_peer_that_expects_100_continue_is_invited_once() {
+fn a_peer_that_expects_100_continue_gets_it_once() {
     let server = Server::echo();
     for framing in ["Content-Length: 5", "Transfer-Encoding: chunked"] {
         let mut peer = Peer::to(server.address);
@@ -86,7 +86,7 @@ fn a_peer_that_expects_100_continue_is_invited_once() {
 }
 
 #[test]
-fn no_invitation_for_a_body_that_is_there_or_refused_or_absent() {
+fn no_100_continue_for_a_body_that_has_arrived_is_refused_or_absent() {
     let server = Server::echo();
     let expecting = |line: &str| {
         format!("POST / HTTP/1.1\r\nHost: h\r\n{line}\r\nExpect: 100-continue\r\n\r\n")
@@ -97,7 +97,7 @@ fn no_invitation_for_a_body_that_is_there_or_refused_or_absent() {
     let old = "POST / HTTP/1.0\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
     let mut peer = Peer::to(server.address);
     peer.send(old);
-    peer.assert_silent(Duration::from_millis(50)); // HTTP/1.0 knows no interim responses
+    peer.assert_silent(Duration::from_millis(50)); // HTTP/1.0 has no interim responses
     assert_eq!(peer.ask("hello").status, 200);
     ask(server.address, "GET / HTTP/1.1\r\nHost: h\r\nExpect: a-miracle\r\n\r\n")
         .assert_is_error(417);
@@ -122,7 +122,7 @@ fn a_truncated_body_is_400_and_leaves_no_descriptor() {
 }
 
 #[test]
-fn a_half_closed_request_is_answered_and_its_connection_released() {
+fn a_half_closed_request_is_answered_and_its_connection_closed() {
     let server = Server::echo().at_rest();
     let before = process::descriptors(server.id());
     for _ in 0..100 {
@@ -136,15 +136,15 @@ fn a_half_closed_request_is_answered_and_its_connection_released() {
 }
 
 #[test]
-fn a_connection_holds_nothing_of_a_large_body_that_is_done() {
+fn a_connection_keeps_no_memory_of_an_earlier_large_body() {
     let server = Server::echo().at_rest();
     let at_rest = process::rss_kib(server.id());
     let mut peers: Vec<Peer> = (0..10).map(|_| Peer::to(server.address)).collect();
     for peer in &mut peers {
         assert_eq!(peer.ask(invoke(json_of(LIMIT))).status, 200);
     }
-    // Ten idle connections have each carried 6 MiB both ways, and the process has given all of it
-    // back.
+    // Ten idle connections have each transferred 6 MiB in both directions, and the process has
+    // released all of it.
     outside::eventually("the memory is back", || {
         process::rss_kib(server.id()) < at_rest + 4 * 1024
     });

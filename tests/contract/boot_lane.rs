@@ -1,6 +1,5 @@
-//! The first request of a process is answered before there is a runtime. No peer may see a
-//! difference, whatever it does at that moment: these tests apply the rules of all other
-//! connections to the very first one.
+//! The boot lane: the first request of a process is answered without a runtime. No peer may see a
+//! difference, so these tests apply the rules of all other connections to the first one.
 
 use outside::framing::BODY_LIMIT_BYTES;
 use outside::peer::{Peer, get, invoke};
@@ -69,7 +68,7 @@ fn an_unread_first_reply_delays_no_other() {
 }
 
 #[test]
-fn a_first_connection_is_kept_with_all_that_it_has_sent() {
+fn a_first_connection_is_kept_with_all_of_its_bytes() {
     let server = Server::echo();
     let mut peer = Peer::to(server.address);
     peer.send([invoke("[1]"), invoke("[2]"), get("/3"), b"GET /4 HT".to_vec()].concat());
@@ -161,7 +160,7 @@ fn sigterm_with_silent_peers_only_ends_the_server() {
 }
 
 #[test]
-fn a_first_request_that_does_not_end_is_given_up_after_the_drain_time() {
+fn a_first_request_that_does_not_end_is_aborted_after_the_drain_time() {
     let mut server = crate::server_with(&["drain_timeout=300"]);
     let mut sleeper = Peer::to(server.address);
     sleeper.send(get("/sleep?ms=60000"));
@@ -193,11 +192,11 @@ fn an_idle_process_before_its_first_request_does_not_wake_up() {
     assert_eq!(process::voluntary_switches(server.id()) - before, 0);
 }
 
-/// The unwinder's exception object came from the boot arena, which aligned it to 8 bytes where the
-/// unwinder's C code stores 16 at once: whether the process died depended on the sizes of all
-/// allocations before.
+/// Regression: the unwinder's exception object came from the boot arena, which aligned it to 8
+/// bytes, but the unwinder's C code stores 16 bytes at once. The process died or not, depending on
+/// the sizes of all earlier allocations.
 #[test]
-fn a_first_request_that_panics_is_a_500_whatever_was_allocated_before() {
+fn a_first_request_that_panics_is_a_500_after_any_allocations() {
     for id_bytes in 0..17 {
         let mut server = Server::echo();
         let id = "i".repeat(id_bytes);

@@ -1,6 +1,6 @@
-//! `firstbyte::net` in a function: streams that wait in the boot lane, in handlers, in streams and
-//! on threads alike; deadlines; early connections; a pool in front of a real Redis. With the
-//! function of programs/calling.rs, built as functions are.
+//! `firstbyte::net` in a function: streams that wait in the boot lane, in handlers, in streamed
+//! replies and on threads; deadlines; early connections; a pool for a real Redis. The function is
+//! programs/calling.rs, built as functions are.
 
 use super::upstream::{Upstream, redis_server, relay};
 use outside::peer::{Peer, ask, get};
@@ -18,7 +18,7 @@ fn function(variables: &[(&str, String)]) -> Server {
     Server::start(command)
 }
 
-/// The reply's text, error or not, and how long it took.
+/// The reply's text, which may be an error, and its time.
 #[track_caller]
 fn timed(server: &Server, target: &str) -> (u16, String, Duration) {
     let asked = Instant::now();
@@ -62,7 +62,7 @@ fn a_stream_is_the_same_in_the_lane_in_a_handler_in_a_stream_and_on_a_thread() {
 }
 
 #[test]
-fn a_silent_peer_is_an_error_in_words_when_the_deadline_passes() {
+fn a_silent_peer_is_a_named_error_after_the_deadline() {
     let silent = Upstream::silent();
     let full = Upstream::full();
     for is_at_rest in [false, true] {
@@ -92,7 +92,7 @@ fn a_silent_peer_is_an_error_in_words_when_the_deadline_passes() {
 }
 
 #[test]
-fn a_time_that_has_passed_and_one_beyond_all_clocks_are_times() {
+fn past_and_unreachable_deadlines_are_accepted() {
     let upstream = Upstream::echoes(Duration::from_millis(50));
     let server = function(&[]);
     let to = upstream.address;
@@ -119,7 +119,7 @@ fn a_peer_that_refuses_or_closes_is_an_error_at_once() {
     }
 }
 
-/// One silent upstream never holds up other requests, with the default settings.
+/// A silent upstream never blocks other requests, with the default settings.
 #[test]
 fn others_are_served_while_a_handler_waits_for_its_peer() {
     let silent = Upstream::silent();
@@ -152,7 +152,7 @@ fn others_are_served_while_a_handler_waits_for_its_peer() {
 }
 
 #[test]
-fn an_early_connection_is_there_before_the_request_and_is_used_once() {
+fn an_early_connection_exists_before_the_request_and_is_used_once() {
     let upstream = Upstream::echoes(Duration::ZERO);
     let variables = [("EARLY", "1".to_owned()), ("UPSTREAM", upstream.address.to_string())];
     let mut server = function(&variables);
@@ -166,12 +166,12 @@ fn an_early_connection_is_there_before_the_request_and_is_used_once() {
 }
 
 #[test]
-fn an_early_connection_that_nobody_uses_keeps_the_instance_asleep() {
+fn an_unused_early_connection_lets_the_instance_sleep() {
     let upstream = Upstream::silent();
     for to in [upstream.address, Upstream::full().address] {
         let server = function(&[("EARLY", "1".to_owned()), ("UPSTREAM", to.to_string())]);
         let before = process::voluntary_switches_at_rest(server.id());
-        thread::sleep(Duration::from_secs(1)); // what must not happen has no signal
+        thread::sleep(Duration::from_secs(1)); // checks that nothing happens, which sends no signal
         assert_eq!(process::voluntary_switches(server.id()), before);
         assert_eq!(timed(&server, "/").1, "here");
     }
@@ -191,7 +191,7 @@ fn a_silent_or_refusing_upstream_delays_no_listening_and_fails_the_first_use() {
 }
 
 #[test]
-fn an_early_connection_goes_on_where_it_stands_when_the_runtime_comes_up() {
+fn an_early_connection_continues_when_the_runtime_starts() {
     let upstream = Upstream::echoes(Duration::ZERO);
     let server = function(&[("EARLY", "1".to_owned()), ("UPSTREAM", upstream.address.to_string())])
         .at_rest();
@@ -200,7 +200,7 @@ fn an_early_connection_goes_on_where_it_stands_when_the_runtime_comes_up() {
 }
 
 #[test]
-fn an_early_connection_that_is_old_or_was_closed_is_made_anew() {
+fn an_old_or_closed_early_connection_is_made_again() {
     let upstream = Upstream::echoes(Duration::ZERO);
     let early = [("EARLY", "1".to_owned()), ("UPSTREAM", upstream.address.to_string())];
     let server = function(&early);
@@ -210,14 +210,15 @@ fn an_early_connection_that_is_old_or_was_closed_is_made_anew() {
     assert_eq!(upstream.connections(), 2, "one that was closed");
     let server = function(&early);
     outside::eventually("the upstream is connected to", || upstream.connections() == 3);
-    thread::sleep(Duration::from_millis(850)); // its age is what is tested
+    thread::sleep(Duration::from_millis(850)); // this tests its age
     assert_eq!(timed(&server, "/early?ms=5000").1, "hello");
     assert_eq!(upstream.connections(), 4, "one that is too old");
 }
 
-/// A session that the server has ended failed both following requests: nothing reconnected.
+/// Regression: a session that the server had ended failed both following requests, because nothing
+/// reconnected.
 #[test]
-fn a_session_that_redis_has_ended_is_found_before_it_is_used() {
+fn a_session_that_redis_has_ended_is_noticed_before_it_is_used() {
     let redis = redis_server();
     let server = function(&[("REDIS", redis.address.to_string())]);
     for expected in 1..=5 {
@@ -228,16 +229,16 @@ fn a_session_that_redis_has_ended_is_found_before_it_is_used() {
     assert_eq!(redis.ask("GET n"), "$1\r\n5");
 }
 
-/// What may have been done is not done again: INCR runs once, or its caller gets an error.
+/// A command that may have run is not sent again: INCR runs once, or its caller gets an error.
 #[test]
-fn a_command_is_sent_again_only_if_it_may_be() {
+fn a_command_is_sent_again_only_if_that_is_safe() {
     let redis = redis_server();
-    // Without a probe, the first that is heard of the end comes after the command was sent.
+    // Without a probe, the client notices the end only after it has sent the command.
     let server = function(&[("REDIS", redis.address.to_string()), ("NO_PROBE", "1".to_owned())]);
     let incr = "/redis?command=INCR&key=n&ms=5000";
     assert_eq!(timed(&server, incr).1, ":1");
     assert_eq!(redis.ask("CLIENT KILL TYPE normal SKIPME yes"), ":1");
-    assert_eq!(timed(&server, incr).0, 500, "it may have been done");
+    assert_eq!(timed(&server, incr).0, 500, "it may have run");
     assert_eq!(redis.ask("GET n"), "$1\r\n1");
     assert_eq!(timed(&server, incr).1, ":2", "the connection was dropped");
     assert_eq!(redis.ask("CLIENT KILL TYPE normal SKIPME yes"), ":1");
@@ -253,21 +254,21 @@ fn server_word_keeps_the_connection(server: &Server, redis: &super::upstream::Re
     assert_eq!(redis.clients(), before);
 }
 
-/// The server has done what it was asked, and its reply is lost on the way.
+/// The server has run the command, and its reply is lost.
 #[test]
 fn a_command_whose_reply_is_lost_has_run_once() {
     let redis = redis_server();
     let relay = relay(redis.address, 1);
     let server = function(&[("REDIS", relay.to_string())]);
     let incr = "/redis?command=INCR&key=n&ms=5000";
-    assert_eq!(timed(&server, incr).1, ":1", "the first reply goes through");
+    assert_eq!(timed(&server, incr).1, ":1", "the first reply arrives");
     assert_eq!(timed(&server, incr).0, 500, "the second is cut");
     assert_eq!(redis.ask("GET n"), "$1\r\n2", "and has run once");
     assert_eq!(timed(&server, incr).1, ":3", "on a new connection");
 }
 
 #[test]
-fn a_pool_has_no_more_connections_than_it_may() {
+fn a_pool_stays_within_its_limit_of_connections() {
     let redis = redis_server();
     let server = function(&[("REDIS", redis.address.to_string())]).at_rest();
     let mut peers: Vec<Peer> = (0..20).map(|_| Peer::to(server.address)).collect();
@@ -278,12 +279,12 @@ fn a_pool_has_no_more_connections_than_it_may() {
         peers.iter_mut().map(|peer| peer.reply().text().to_owned()).collect();
     replies.sort_by_key(|reply| reply.trim_start_matches(':').parse::<u32>().unwrap_or(0));
     assert_eq!(replies, (1..=20).map(|n| format!(":{n}")).collect::<Vec<_>>());
-    assert!(redis.clients() <= 2 + 1, "two of the pool, and the one that asks");
+    assert!(redis.clients() <= 2 + 1, "two of the pool, and the one of this test");
 }
 
-/// All defaults together: an upstream that answers late, piece by piece.
+/// With all defaults: an upstream that answers late, in pieces.
 #[test]
-fn a_reply_in_pieces_is_waited_for() {
+fn a_handler_waits_for_a_reply_in_pieces() {
     let upstream = Upstream::speaks(|mut peer| {
         for byte in b"hello\n" {
             thread::sleep(Duration::from_millis(10));

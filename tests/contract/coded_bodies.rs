@@ -32,7 +32,7 @@ fn chunked(body: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_coding_that_nobody_reads_is_415_before_the_body_is_there() {
+fn an_unsupported_coding_is_415_before_the_body_arrives() {
     let server = Server::echo();
     for coding in ["gzip", "br", "x-unknown", "identity, gzip"] {
         let mut peer = Peer::to(server.address);
@@ -68,7 +68,7 @@ fn gzip_is_inflated_and_everything_else_is_415() {
 }
 
 #[test]
-fn what_follows_an_inflated_body_is_the_next_request() {
+fn the_bytes_after_an_inflated_body_are_the_next_request() {
     let server = server_with(&[]);
     let members = [packed(b"one"), packed(b"four")].concat();
     let two = [coded("gzip", &members), coded("gzip", &packed(&[b'z'; 100_000])), get("/next")];
@@ -80,7 +80,7 @@ fn what_follows_an_inflated_body_is_the_next_request() {
 }
 
 #[test]
-fn a_bomb_is_413_and_what_is_broken_400() {
+fn a_gzip_bomb_is_413_and_a_broken_body_400() {
     let server = server_with(&["body_bytes=100000"]);
     assert_eq!(ask(server.address, coded("gzip", &packed(&[0; 100_000]))).text(), "POST /p 100000");
     for content in [100_001, 1 << 20, 64 << 20] {
@@ -99,9 +99,9 @@ fn a_bomb_is_413_and_what_is_broken_400() {
     assert_eq!(ask(server.address, get("/after")).status, 200);
 }
 
-/// A client that sends what a person typed is told how to write it.
+/// A client that sends a target as a user typed it gets an error that states how to write it.
 #[test]
-fn a_target_in_raw_utf_8_is_told_what_to_send() {
+fn a_target_in_raw_utf_8_gets_an_error_with_the_remedy() {
     let server = Server::echo();
     let reply = ask(server.address, "GET /\u{641c}\u{7d22}?q=\u{e9} HTTP/1.1\r\nHost: h\r\n\r\n");
     reply.assert_is_error(400);

@@ -1,4 +1,4 @@
-//! Section 2: which connections stay, which close, and which reply announces it.
+//! Section 2: which connections are kept, which are closed, and which reply announces it.
 
 use outside::peer::{Peer, get};
 use outside::process;
@@ -75,8 +75,8 @@ fn an_empty_line_between_requests_is_not_the_start_of_one() {
     let server = crate::server_with(&["head_timeout=200"]);
     let mut peer = Peer::to(server.address);
     assert_eq!(peer.ask([&get("/a")[..], b"\r\n"].concat()).status, 200);
-    // RFC 9112, section 2.2: old clients send CRLF after a body. It starts no clock, and its end is
-    // no mistake.
+    // RFC 9112, section 2.2: old clients send CRLF after a body. It starts no time limit, and an
+    // end after it is not an error.
     peer.assert_silent(Duration::from_millis(600));
     assert_eq!(peer.ask(get("/b")).status, 200);
     peer.send("\r\n");
@@ -139,4 +139,35 @@ fn assert_says_overflow(server: &Server) {
             .iter()
             .any(|line| line.contains("overflowed its stack") && line.contains("stack_bytes"))
     });
+}
+
+/// The host that a target in absolute form names was lost where the Host field had another.
+#[test]
+fn a_targets_authority_outranks_the_host_field() {
+    let server = crate::server_with(&[]);
+    for (target, host, authority) in [
+        ("/authority", "Host: a.example:80\r\n", "a.example:80"),
+        ("http://b.example/authority", "Host: a.example\r\n", "b.example"),
+        ("http://b.example:8080/authority?q", "Host: a.example\r\n", "b.example:8080"),
+        ("HTTPS://B.example:/authority", "Host:\r\n", "B.example:"),
+        ("http://[::1]:9000/authority", "Host: a.example\r\n", "[::1]:9000"),
+        ("http://[::ffff:192.0.2.1]/authority", "Host: a\r\n", "[::ffff:192.0.2.1]"),
+        ("/authority", "Host: [fe80::1]\r\n", "[fe80::1]"),
+        ("/authority", "Host:\r\n", ""),
+    ] {
+        let reply = Peer::to(server.address).ask(format!("GET {target} HTTP/1.1\r\n{host}\r\n"));
+        assert_eq!((reply.status, reply.text()), (200, authority), "{target} {host}");
+    }
+    for (request, authority) in [
+        ("GET http://b.example/authority HTTP/1.0\r\n\r\n", "b.example"),
+        ("GET /authority HTTP/1.0\r\n\r\n", "none"),
+    ] {
+        assert_eq!(Peer::to(server.address).ask(request).text(), authority, "{request}");
+    }
+    for target in ["http://u@b/authority", "http://u:p@b/", "http://:80/", "http://[]/", "http://"]
+    {
+        Peer::to(server.address)
+            .ask(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"))
+            .assert_is_error(400);
+    }
 }

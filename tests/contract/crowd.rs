@@ -1,5 +1,5 @@
-//! Section 2: many connections. Descriptors run out, the cap is reached; no connection that is
-//! being served is closed.
+//! Section 2: many connections. Descriptors run out, or the cap is reached; a connection with a
+//! request in progress is never closed.
 
 use outside::peer::{Peer, get};
 use outside::process;
@@ -22,7 +22,7 @@ fn running_out_of_descriptors_with_one_worker_recovers() {
     let mut sleeper = Peer::to(server.address);
     sleeper.send(get("/sleep?ms=1500"));
     limit_descriptors(&server, process::descriptors(server.id()) as u64 + 10);
-    // Busy connections, so that none can be closed to make room: each has begun a request.
+    // Busy connections, which cannot be closed to make room: each has begun a request.
     let begin = |_| {
         let mut peer = Peer::to(server.address);
         peer.send("GET / HTTP/1.1\r\nHost: h\r\n");
@@ -30,11 +30,11 @@ fn running_out_of_descriptors_with_one_worker_recovers() {
     };
     let crowd: Vec<Peer> = (0..30).map(begin).collect();
     served.send(" HTTP/1.1\r\nHost: h\r\n\r\nGET /busy");
-    assert_eq!(served.reply().json()["path"], "/alive", "who is in goes on being served");
+    assert_eq!(served.reply().json()["path"], "/alive", "accepted connections are still served");
     let before = process::cpu_ticks(server.id());
     std::thread::sleep(Duration::from_millis(500));
     let spent = process::cpu_ticks(server.id()) - before;
-    assert!(spent <= 10, "{spent} ticks of 10 ms in half a second: it spins instead of waiting");
+    assert!(spent <= 10, "{spent} ticks of 10 ms in half a second: it spins");
     assert_eq!(sleeper.reply().status, 200);
     // All finish in turn: waiting connections are accepted as the others close.
     for mut peer in crowd {
@@ -47,14 +47,14 @@ fn running_out_of_descriptors_with_one_worker_recovers() {
 }
 
 #[test]
-fn where_descriptors_are_the_cap_the_longest_idle_connection_makes_room() {
+fn if_descriptors_are_the_cap_the_longest_idle_connection_is_closed() {
     let server = Server::echo().at_rest();
     let mut peers: Vec<Peer> = (0..3).map(|_| Peer::to(server.address)).collect();
     for index in [1, 0, 2] {
         assert_eq!(peers[index].ask(get("/")).status, 200);
     }
-    // The limit is on numbers, and the lowest free one is taken first: those of the peers are below
-    // it, and there is none left.
+    // The limit applies to descriptor numbers, and the lowest free one is used first: the peers
+    // have all numbers below it.
     limit_descriptors(&server, process::lowest_free_descriptor(server.id()));
     let mut newcomer = Peer::to(server.address);
     assert_eq!(newcomer.ask(get("/")).status, 200);
@@ -65,7 +65,7 @@ fn where_descriptors_are_the_cap_the_longest_idle_connection_makes_room() {
 }
 
 #[test]
-fn at_the_cap_the_longest_idle_connection_makes_room() {
+fn at_the_cap_the_longest_idle_connection_is_closed() {
     let server = crate::server_with(&["connections=5"]).at_rest();
     let mut peers: Vec<Peer> = (0..5).map(|_| Peer::to(server.address)).collect();
     for index in [3, 1, 0, 4, 2] {
@@ -83,7 +83,7 @@ fn at_the_cap_the_longest_idle_connection_makes_room() {
 }
 
 #[test]
-fn at_the_cap_active_connections_stay_and_newcomers_wait() {
+fn at_the_cap_active_connections_are_kept_and_new_ones_wait() {
     let server = crate::server_with(&["connections=4"]).at_rest();
     let mut sleepers: Vec<Peer> = (0..4).map(|_| Peer::to(server.address)).collect();
     for peer in &mut sleepers {
@@ -99,7 +99,7 @@ fn at_the_cap_active_connections_stay_and_newcomers_wait() {
 }
 
 #[test]
-fn a_connection_that_never_spoke_makes_room_too() {
+fn a_connection_without_a_request_is_closed_too() {
     let server = crate::server_with(&["connections=3"]).at_rest();
     let mut silent: Vec<Peer> = (0..3).map(|_| Peer::to(server.address)).collect();
     let mut fourth = Peer::to(server.address);
@@ -109,7 +109,7 @@ fn a_connection_that_never_spoke_makes_room_too() {
 }
 
 #[test]
-fn nine_hundred_connections_stay_below_the_cap_and_in_16_mib() {
+fn nine_hundred_idle_connections_take_less_than_16_mib() {
     let server = Server::echo().at_rest();
     let mut peers: Vec<Peer> = (0..900).map(|_| Peer::to(server.address)).collect();
     for peer in &mut peers {
@@ -118,7 +118,7 @@ fn nine_hundred_connections_stay_below_the_cap_and_in_16_mib() {
     let resident = process::rss_kib(server.id());
     assert!(resident < 16 * 1024, "{resident} KiB for 900 idle connections");
     for peer in &mut peers {
-        assert_eq!(peer.ask(get("/")).status, 200, "all 900 are still there");
+        assert_eq!(peer.ask(get("/")).status, 200, "all 900 are still open");
     }
     let mut one_more = Peer::to(server.address);
     assert_eq!(one_more.ask(get("/")).status, 200);
@@ -127,7 +127,7 @@ fn nine_hundred_connections_stay_below_the_cap_and_in_16_mib() {
 }
 
 #[test]
-fn a_storm_of_newcomers_at_the_cap_is_served_whole() {
+fn a_storm_of_new_connections_at_the_cap_is_served_completely() {
     let server = crate::server_with(&["connections=8"]);
     for round in 0..40 {
         let mut peers: Vec<Peer> = (0..8).map(|_| Peer::to(server.address)).collect();

@@ -1,6 +1,6 @@
-//! Deadlocks. The story: a handler that waited for itself, or two that waited for each other, held
-//! their connections for ever, and the instance with them. A proven deadlock ends the process, with
-//! a line that names the request; a wait that another request or a peer could end never counts.
+//! Deadlocks. Regression: a handler that waited for itself, or two that waited for each other, kept
+//! their connections and the instance for ever. A proven deadlock ends the process, with a line
+//! that names the request. A wait that another request or a peer could end is never a deadlock.
 
 use outside::peer::{Peer, ask, get};
 use outside::server::Server;
@@ -13,7 +13,8 @@ fn function() -> Server {
     Server::start(Command::new(outside::program::waiting()))
 }
 
-/// The process ends within five seconds, serving others till then, and names one of the requests.
+/// Checks that the process ends within five seconds, serves others until then, and names one of the
+/// requests.
 #[track_caller]
 fn assert_ends(mut server: Server, how: &str, requests: usize) {
     let began = Instant::now();
@@ -55,11 +56,11 @@ fn handlers_that_wait_for_each_other_end_the_process() {
     assert_ends(function().at_rest(), "each-other", 2);
 }
 
-/// A condition counts how often it was told; a lock that is waited for has the value 2. A handler
-/// that waits for another request, with that value, is not a deadlock, however long it takes; nor
-/// is one that waits for a lock which a reader's slowness holds.
+/// A condition variable counts its notifications; a contended lock has the value 2. A handler that
+/// waits for another request with that value is not a deadlock, even after a long time. Nor is one
+/// that waits for a lock of a handler with a slow reader.
 #[test]
-fn what_another_request_or_a_peer_can_end_is_no_deadlock() {
+fn a_wait_that_another_request_or_a_peer_can_end_is_not_a_deadlock() {
     let (mut by_request, mut by_peer) = (function().at_rest(), function().at_rest());
     let mut waiting: Vec<Peer> = (0..7).map(|_| Peer::to(by_request.address)).collect();
     for peer in &mut waiting {

@@ -1,4 +1,4 @@
-//! TLS that is begun early, against a real nginx: see programs/early_tls.rs.
+//! Early TLS connections to a real nginx: see programs/early_tls.rs.
 
 use super::upstream::{Program, Upstream, program};
 use outside::peer::{ask, get};
@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// A server with a certificate of its own authority, for `localhost`. `/` is a reply without a
+/// A server with a certificate of its own authority, for `localhost`. `/` has a reply without a
 /// body.
 struct Nginx {
     folder: TempDir,
@@ -39,7 +39,7 @@ impl Nginx {
         Nginx { folder, program }
     }
 
-    /// How many TLS sessions it has had, and requests.
+    /// Numbers of its TLS sessions and requests so far.
     fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("access.log")).unwrap_or_default()
     }
@@ -59,7 +59,7 @@ impl Nginx {
     }
 }
 
-/// A way to `to` for one connection: its port, and how often its client has said something.
+/// A relay to `to` for one connection: its port, and the number of its client's messages.
 fn counted(to: SocketAddr) -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = listener.local_addr().expect("it has an address").port();
@@ -117,7 +117,7 @@ fn certificate(folder: &Path) {
 }
 
 #[test]
-fn a_session_is_agreed_on_before_the_request_comes() {
+fn a_session_is_established_before_the_request_arrives() {
     for protocols in ["TLSv1.3", "TLSv1.2"] {
         let nginx = Nginx::start(protocols);
         for is_early in [true, false] {
@@ -131,10 +131,10 @@ fn a_session_is_agreed_on_before_the_request_comes() {
     }
 }
 
-/// What a handshake waited for was forgotten before the lane asked: only the greeting went out, and
-/// the first use did all the rest, with the right result.
+/// Regression: the lane lost the handshake's wait, so only the first message was sent early, and
+/// the first use had to do the rest.
 #[test]
-fn a_handshake_ends_while_nobody_asks() {
+fn a_handshake_completes_without_a_request() {
     for protocols in ["TLSv1.3", "TLSv1.2"] {
         let nginx = Nginx::start(protocols);
         let (port, said) = counted(nginx.program.address);
@@ -158,7 +158,7 @@ fn a_wrong_name_fails_the_first_use_and_not_the_start() {
 }
 
 #[test]
-fn an_upstream_that_says_nothing_fails_the_first_use_when_its_time_has_passed() {
+fn a_silent_upstream_fails_the_first_use_after_its_time_limit() {
     let silent = Upstream::silent();
     let folder = TempDir::new().expect("a folder can be made");
     certificate(folder.path());

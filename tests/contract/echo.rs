@@ -1,4 +1,4 @@
-//! Section 3: what the echo example answers.
+//! Section 3: the answers of the echo example.
 
 use outside::peer::{Peer, ask, get, invoke, post};
 use outside::server::Server;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 #[test]
-fn an_event_comes_back_as_it_was() {
+fn an_event_comes_back_unchanged() {
     let server = Server::echo();
     let reply =
         ask(server.address, invoke(r#"{"b": [1, 2.5, -3], "a": {"": null, "ü": "\u00fc\n"}}"#));
@@ -66,7 +66,7 @@ fn replies_of_any_size_arrive_whole() {
 }
 
 #[test]
-fn a_sleeping_request_does_not_hold_up_others() {
+fn a_sleeping_request_does_not_block_others() {
     let server = Server::echo();
     let mut sleeper = Peer::to(server.address);
     sleeper.send(get("/sleep?ms=1500"));

@@ -1,5 +1,5 @@
 //! Section 2: the end of a process. Requests in flight at SIGTERM and background work finish or are
-//! named; the function's stop hooks run; the exit code is 0 only if all of that succeeded.
+//! named in the log; the function's stop hooks run; the exit code is 0 only if all of it succeeded.
 
 use outside::peer::{Peer, get};
 use outside::program;
@@ -14,7 +14,7 @@ fn with(variables: &[(&str, &str)]) -> Server {
     Server::start(command)
 }
 
-/// In the boot lane, and past it.
+/// In the boot lane, and after it.
 fn both(variables: &[(&str, &str)]) -> [Server; 2] {
     [with(variables), with(variables).at_rest()]
 }
@@ -27,15 +27,15 @@ fn lines(server: &Server, text: &str) -> usize {
     server.output().iter().filter(|line| line.contains(text)).count()
 }
 
-/// Whether one line has the text: it may be read after the process has ended.
+/// Checks that one line has the text: it may be read after the process has ended.
 #[track_caller]
 fn assert_logged(server: &Server, text: &str) {
     outside::eventually(&format!("one line with `{text}`"), || lines(server, text) == 1);
 }
 
-/// Waits until the request that was just sent is in its handler: what it waits with lends the loop,
-/// and another request is answered. In the boot lane that request would end the lane: there a
-/// moment must do, because nothing tells from outside.
+/// Waits until the request that was just sent is in its handler: its wait lends the loop, and
+/// another request is answered. In the boot lane another request would end the lane, and nothing
+/// shows the state from outside: there it sleeps for a moment.
 fn in_handler(server: &Server, lane: bool) {
     if lane {
         std::thread::sleep(Duration::from_millis(100));
@@ -44,10 +44,10 @@ fn in_handler(server: &Server, lane: bool) {
     }
 }
 
-/// The story: code after `serve()` was skipped where a request of 15 s was in flight at SIGTERM;
-/// its client got nothing, no line was logged, and the exit code was 0.
+/// Regression: code after `serve()` was skipped if a request of 15 s was in flight at SIGTERM. Its
+/// client got nothing, no line was logged, and the exit code was 0.
 #[test]
-fn what_the_drain_time_cuts_is_named_and_the_stop_hook_still_runs() {
+fn a_request_that_exceeds_the_drain_time_is_named_and_the_stop_hook_still_runs() {
     for how in ["sleep", "std-sleep", "blocking", "computing"] {
         for (server, lane) in
             both(&[("DRAIN_MS", "600"), ("STOP_HOOK", "quick")]).into_iter().zip([true, false])
@@ -72,7 +72,7 @@ fn what_the_drain_time_cuts_is_named_and_the_stop_hook_still_runs() {
 }
 
 #[test]
-fn a_stop_hook_runs_once_after_what_was_in_flight() {
+fn a_stop_hook_runs_once_after_the_requests_in_flight() {
     for (server, lane) in both(&[("STOP_HOOK", "quick")]).into_iter().zip([true, false]) {
         let mut server = server;
         let mut peer = Peer::to(server.address);
@@ -102,7 +102,7 @@ fn a_stop_hook_that_fails_is_logged_and_sets_the_exit_code() {
 }
 
 #[test]
-fn a_stop_hook_that_does_not_end_is_given_up() {
+fn a_stop_hook_that_does_not_end_is_aborted() {
     for server in both(&[("STOP_HOOK", "hangs"), ("DRAIN_MS", "400")]) {
         let mut server = server;
         assert_eq!(Peer::to(server.address).ask(get("/")).text(), "here");
@@ -116,7 +116,7 @@ fn a_stop_hook_that_does_not_end_is_given_up() {
 }
 
 #[test]
-fn handlers_and_streams_hear_of_the_stop() {
+fn handlers_and_streams_can_see_the_stop() {
     for (server, lane) in both(&[]).into_iter().zip([true, false]) {
         let mut server = server;
         let mut peer = Peer::to(server.address);
@@ -137,9 +137,9 @@ fn handlers_and_streams_hear_of_the_stop() {
     }
 }
 
-/// The story: nothing tracked or drained work after the reply.
+/// Regression: work after the reply was neither tracked nor drained.
 #[test]
-fn background_work_is_waited_for_and_has_its_requests_id() {
+fn the_end_waits_for_background_work_which_has_its_requests_id() {
     for server in both(&[("STOP_HOOK", "quick")]) {
         let mut server = server;
         let mut peer = Peer::to(server.address);
@@ -158,7 +158,7 @@ fn background_work_is_waited_for_and_has_its_requests_id() {
 }
 
 #[test]
-fn background_work_that_is_cut_off_is_named() {
+fn aborted_background_work_is_named() {
     for server in both(&[("DRAIN_MS", "300")]) {
         let mut server = server;
         let ask = get_as("/background/ends?ms=15000", "bg-3");

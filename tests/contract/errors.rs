@@ -1,5 +1,5 @@
-//! Section 2: every status that the server itself sends has a body of one form; there is no silent
-//! close.
+//! Section 2: every error of the server itself has a body of the same form; it never closes
+//! silently.
 
 use outside::peer::{Peer, ask, get, invoke, post};
 use outside::server::Server;
@@ -32,7 +32,7 @@ fn the_request_line_ends_at_16_kib() {
     let reply = ask(server.address, longer);
     reply.assert_is_error(414);
     assert!(reply.closes());
-    // no end in sight, no need to wait for it
+    // it does not wait for the end
     ask(server.address, "x".repeat(16 * 1024 + 1)).assert_is_error(414);
 }
 
@@ -56,7 +56,7 @@ fn a_body_that_is_not_json_is_the_peers_error() {
     {
         let reply = peer.ask(invoke(event));
         reply.assert_is_error(400);
-        assert!(!reply.closes(), "the framing was right: the connection goes on");
+        assert!(!reply.closes(), "the framing was correct: the connection is kept");
     }
     assert_eq!(peer.ask(invoke("1")).text(), "1");
 }
@@ -88,7 +88,7 @@ fn an_error_carries_the_invocations_request_id() {
 }
 
 #[test]
-fn a_method_that_a_path_does_not_have_is_405_with_those_that_it_has() {
+fn a_method_that_a_path_does_not_have_is_405_with_the_paths_methods() {
     let server = Server::echo();
     let reply = ask(server.address, post("/reply?bytes=1", ""));
     reply.assert_is_error(405);
@@ -107,7 +107,7 @@ fn a_handlers_error_has_the_status_that_the_function_chose() {
 }
 
 #[test]
-fn a_panic_is_a_500_with_one_line_and_every_other_connection_lives_on() {
+fn a_panic_is_a_500_with_one_line_and_other_connections_continue() {
     let mut server = Server::echo();
     let mut bystander = Peer::to(server.address);
     assert_eq!(bystander.ask(get("/")).status, 200);

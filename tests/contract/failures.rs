@@ -15,12 +15,12 @@ fn get(path: &str, id: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: h\r\nX-Scf-Request-Id: {id}\r\n\r\n")
 }
 
-/// The one line about the request with this id.
+/// The only line about the request with this id.
 #[track_caller]
 fn line_of(server: &Server, id: &str) -> String {
     let of = |line: &String| line.contains(&format!("RequestId:{id} "));
     outside::eventually("the failure is logged", || server.output().iter().any(of));
-    // A line later has come once another request has been logged after it.
+    // A later line would have arrived when the next request has been logged.
     let mark = format!("after-{id}");
     ask(server.address, get("/missing", &mark)).assert_is_error(404);
     outside::eventually("the next one is logged", || {
@@ -34,10 +34,10 @@ fn line_of(server: &Server, id: &str) -> String {
 const CAUSES: &str = "relation \"orders\" does not exist: connection refused: \
                       postgres://redacted@db.internal:5432/orders is gone";
 
-/// The story: a handler that returned an error left no line at any level, and a driver's words went
-/// to the caller.
+/// Regression: a handler that returned an error caused no log line, and a driver's message reached
+/// the caller.
 #[test]
-fn a_drivers_words_go_to_the_log_and_not_to_a_stranger() {
+fn a_drivers_message_goes_to_the_log_and_not_to_the_caller() {
     for server in [plain(), plain().at_rest()] {
         let reply = ask(server.address, get("/driver", "r-1"));
         reply.assert_is_error(500);
@@ -63,7 +63,7 @@ fn the_platform_gets_the_reason_of_an_events_failure() {
 }
 
 #[test]
-fn what_a_handler_means_for_its_caller_reaches_him() {
+fn a_public_error_reaches_the_caller() {
     let server = plain();
     let reply = ask(server.address, get("/public", "r-3"));
     reply.assert_is_error(503);
@@ -86,7 +86,7 @@ fn a_panic_is_one_line_with_its_place() {
 }
 
 #[test]
-fn a_stream_that_fails_half_way_is_logged_with_what_went_out() {
+fn a_stream_that_fails_half_way_is_logged_with_the_bytes_sent() {
     for server in [plain(), plain().at_rest()] {
         for (path, id, words) in [
             ("/stream-fails", "r-5", "connection refused: postgres://redacted@db"),
@@ -94,7 +94,7 @@ fn a_stream_that_fails_half_way_is_logged_with_what_went_out() {
         ] {
             let mut peer = Peer::to(server.address);
             peer.send(get(path, id));
-            assert!(peer.try_reply("GET").is_err(), "a body that is cut is no reply");
+            assert!(peer.try_reply("GET").is_err(), "a truncated body is not a reply");
             let line = line_of(&server, id);
             let start =
                 format!("ERROR firstbyte: RequestId:{id} 200 GET {path}: the reply's stream");
@@ -105,7 +105,7 @@ fn a_stream_that_fails_half_way_is_logged_with_what_went_out() {
 }
 
 #[test]
-fn a_reader_that_leaves_is_no_error_of_the_function() {
+fn a_reader_that_disconnects_is_not_an_error_of_the_function() {
     let server = plain().at_rest();
     let mut peer = Peer::to(server.address);
     peer.send(get("/endless", "r-7"));
@@ -158,7 +158,7 @@ fn the_level_silences_failures_too() {
 }
 
 #[test]
-fn a_failure_is_json_where_lines_are() {
+fn a_failure_is_json_if_the_log_is() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_surrounded"));
     command.arg("plain").env("FIRSTBYTE_LOG_FORMAT", "json");
     let server = Server::start(command);
@@ -170,4 +170,84 @@ fn a_failure_is_json_where_lines_are() {
     assert_eq!((&record["level"], &record["requestId"]), (&"ERROR".into(), &"r-11".into()));
     let message = record["message"].as_str().unwrap_or_default();
     assert!(message.starts_with("500 GET /driver: relation \"orders\""), "{message}");
+}
+
+/// What a panic carries may be any value, whose drop may panic too; an error may be its own cause,
+/// have a text that cannot be written, or one with line ends of every kind.
+#[test]
+fn whatever_a_handler_throws_is_one_line_and_a_reply() {
+    for server in [plain(), plain().at_rest()] {
+        for (path, id, words) in [
+            ("/panic-any", "any", "500 GET /panic-any: the handler panicked: no message (at "),
+            ("/panic-bomb", "bomb", "500 GET /panic-bomb: the handler panicked: no message (at "),
+            ("/circle", "circle", "500 GET /circle: round"),
+            ("/huge", "huge", "500 GET /huge: xxxxxxxx"),
+            ("/lines", "lines", "500 GET /lines: a  b  ERROR firstbyte: forged [2Jc d e f"),
+            ("/unwritable", "none", "500 GET /unwritable: the handler panicked: a Display"),
+        ] {
+            let reply = ask(server.address, get(path, id));
+            reply.assert_is_error(500);
+            assert_eq!(reply.json()["requestId"], id);
+            assert!(reply.body.len() < 300, "{}", reply.text());
+            let line = line_of(&server, id);
+            assert!(
+                line.starts_with(&format!("ERROR firstbyte: RequestId:{id} {words}")),
+                "{line}"
+            );
+            assert!(
+                line.len() <= 4096 && !line.contains(['\r', '\u{1b}', '\u{85}', '\0']),
+                "{line}"
+            );
+        }
+        let mut peer = Peer::to(server.address);
+        peer.send(get("/stream-bomb", "late"));
+        assert!(peer.try_reply("GET").is_err());
+        assert!(
+            line_of(&server, "late").contains("/stream-bomb: the reply's stream failed after 0")
+        );
+        assert_eq!(ask(server.address, get("/", "after")).text(), "here");
+    }
+}
+
+fn event(body: &str, id: &str) -> String {
+    let size = body.len();
+    format!(
+        "POST /event-invoke HTTP/1.1\r\nHost: h\r\nX-Scf-Request-Id: {id}\r\n\
+         Content-Length: {size}\r\n\r\n{body}"
+    )
+}
+
+/// The story: the stream of an event's reply broke off without a line.
+#[test]
+fn a_stream_that_fails_is_logged_whoever_called_and_whoever_made_it() {
+    for server in [plain(), plain().at_rest()] {
+        for (body, id, words) in [
+            ("\"stream\"", "es-1", "after 4 bytes: connection refused: postgres://redacted@db"),
+            ("\"streamp\"", "es-2", "after 0 bytes: within the event's stream (at "),
+        ] {
+            let mut peer = Peer::to(server.address);
+            peer.send(event(body, id));
+            assert!(peer.try_reply("POST").is_err(), "a body that is cut is no reply");
+            let line = line_of(&server, id);
+            let start =
+                format!("ERROR firstbyte: RequestId:{id} 200 POST /event-invoke: the reply's");
+            assert!(line.starts_with(&start) && line.contains(words), "{line}");
+        }
+    }
+    let hooked = Server::start(Command::new(env!("CARGO_BIN_EXE_surrounded")));
+    let mut peer = Peer::to(hooked.address);
+    peer.send(get("/hook-stream", "hs-1"));
+    assert!(peer.try_reply("GET").is_err());
+    let line = "ERROR firstbyte: RequestId:hs-1 200 GET /hook-stream: the reply's stream failed";
+    outside::eventually(line, || {
+        hooked.output().iter().filter(|told| told.starts_with(line)).count() == 1
+    });
+}
+
+/// A platform takes replies of so many bytes only: one that is larger would hide the error.
+#[test]
+fn an_events_error_is_told_within_a_size() {
+    let reply = ask(plain().address, event("\"huge\"", "e-huge"));
+    reply.assert_is_error(500);
+    assert!(reply.body.len() <= 64 * 1024 + 100, "{} bytes", reply.body.len());
 }

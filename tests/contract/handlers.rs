@@ -1,6 +1,5 @@
-//! What a handler may do to its thread: block it in `blocking`, panic there, recurse deeply. With a
-//! function that has `firstbyte::main!`, as the template's, where std's start-up has prepared
-//! nothing.
+//! Handlers that block in `blocking`, panic there, or recurse deeply. The function has
+//! `firstbyte::main!`, like the template's, so std's start-up code does not run.
 
 use outside::peer::{Peer, ask, get, invoke};
 use outside::server::Server;
@@ -10,7 +9,7 @@ use std::os::unix::process::ExitStatusExt;
 #[test]
 fn any_amount_of_blocking_work_delays_no_other_request() {
     let server = crate::bare().at_rest();
-    // More than the pool has threads: the last ones wait for a thread, and still nobody else does.
+    // More than the pool's threads: the last ones wait for a thread, and other requests do not.
     let mut blocked: Vec<Peer> = (0..20).map(|_| Peer::to(server.address)).collect();
     for peer in &mut blocked {
         peer.send(get("/blocking?ms=1000"));
@@ -38,7 +37,7 @@ fn a_panic_in_blocking_work_is_the_requests_500() {
         reply.assert_is_error(500);
         assert_eq!(reply.json()["requestId"], id.as_str());
         let told = || server.output().iter().filter(|line| line.contains(&id)).count();
-        outside::eventually("the panic is told", || told() > 0);
+        outside::eventually("the panic is logged", || told() > 0);
         assert_eq!(told(), 1, "in one line: {:?}", server.output());
     }
     server.assert_alive();
@@ -55,7 +54,7 @@ fn a_stack_overflow_is_reported_on_each_kind_of_stack() {
             server.output().iter().any(says)
         });
     };
-    // In the boot lane the limit is a coroutine's too; `blocking` has the thread's own stack.
+    // In the boot lane the limit is that of a coroutine; `blocking` has the thread's own stack.
     overflow(&mut crate::bare(), "/overflow", "of 256 KiB; set Limits::stack_bytes");
     overflow(&mut crate::bare(), "/blocking-overflow", "in `blocking`");
     overflow(&mut crate::bare().at_rest(), "/overflow", "of 256 KiB; set Limits::stack_bytes");

@@ -49,7 +49,7 @@ fn a_record_has_the_id_of_its_request_also_from_a_blocking_thread() {
     );
 }
 
-/// The id of a connection's last request stood in the records of the next one, if that had none.
+/// Regression: records of a request without an id had the id of the connection's previous request.
 #[test]
 fn a_request_without_an_id_has_none_in_its_records() {
     let server = with(&[]).at_rest();
@@ -79,7 +79,7 @@ fn the_environment_sets_level_and_format() {
 }
 
 #[test]
-fn what_was_logged_before_sigterm_is_there() {
+fn records_before_sigterm_are_written() {
     let mut server = with(&[]).at_rest();
     for number in 0..100 {
         assert_eq!(Peer::to(server.address).ask(log(&format!("{number}-"), "")).status, 200);

@@ -1,6 +1,6 @@
-//! Names in an image from scratch, with `firstbyte::dns!()` and by `net::resolve`: files, dnsmasq,
-//! and a name server with every kind of fault. With the function of programs/calling.rs, in a root
-//! folder of its own.
+//! Names in an image from scratch, with `firstbyte::dns!()` and with `net::resolve`: files,
+//! dnsmasq, and a name server with every kind of fault. The function is programs/calling.rs, in its
+//! own root folder.
 
 use super::upstream::{Upstream, program};
 use outside::peer::{Peer, ask, get};
@@ -20,7 +20,7 @@ struct Function {
     _root: TempDir,
 }
 
-/// The function in a root folder that has nothing but these files.
+/// Starts the function in a root folder that has only these files.
 #[track_caller]
 fn function(files: &[(&str, &str)]) -> Function {
     let (root, command) = outside::program::in_scratch(outside::program::calling(), files);
@@ -28,8 +28,8 @@ fn function(files: &[(&str, &str)]) -> Function {
 }
 
 impl Function {
-    /// What a look-up gives by our own function and by std's, which must be the same; and how long
-    /// the slower one took.
+    /// Result of a look-up with our own function and with std's, which must be equal; and the time
+    /// of the slower one.
     #[track_caller]
     fn both(&self, name: &str, ms: u64) -> (String, Duration) {
         let own = self.ask("/resolve", name, ms);
@@ -55,7 +55,7 @@ impl Function {
 }
 
 #[test]
-fn without_any_file_localhost_is_known_and_all_else_fails_at_once() {
+fn without_any_file_only_localhost_is_known_and_others_fail_at_once() {
     let function = function(&[]);
     for name in ["localhost", "LOCALHOST", "localhost.", "db.localhost"] {
         function.assert(name, "127.0.0.1 ::1", 500);
@@ -82,18 +82,18 @@ fn hosts_come_first() {
     function.assert("localhost", "10.0.0.8", 500);
 }
 
-/// Both addresses of `localhost`: nobody listens on the first.
+/// Both addresses of `localhost`: no server listens on the first.
 #[test]
-fn the_next_address_is_tried_where_the_first_refuses() {
+fn the_next_address_is_tried_if_the_first_refuses() {
     let upstream = Upstream::echoes_on("[::1]:0");
     let function = function(&[]);
     let target = format!("/ask?to=localhost:{}&ms=5000", upstream.address.port());
     assert_eq!(ask(function.server.address, get(&target)).text(), "hello");
 }
 
-/// Where nobody listens, that is known at once.
+/// A refused question fails at once.
 #[test]
-fn a_name_server_that_is_not_there_fails_at_once() {
+fn a_name_server_that_does_not_run_fails_at_once() {
     let function = function(&[("resolv.conf", "nameserver [127.0.0.1]:1\n")]);
     let failed = "cannot find `a.test`: no name server knows (asked 127.0.0.1)";
     function.assert("a.test", failed, 500);
@@ -133,7 +133,7 @@ fn dnsmasq_is_understood() {
     ] {
         function.assert(name, expected, 1000);
     }
-    // More than a datagram holds.
+    // More than fits into a datagram.
     for path in ["/resolve", "/getaddrinfo"] {
         let (text, _) = function.ask(path, "many.test", 20_000);
         assert_eq!(text.split(' ').count(), 60, "{text}");
@@ -259,7 +259,7 @@ fn name(text: &str) -> Vec<u8> {
     out
 }
 
-/// What is sent back, in this order.
+/// The replies, in this order.
 fn replies(asked: &str, is_v4: bool, nth: u32, question: &[u8]) -> Vec<Vec<u8>> {
     let good = answer(question, 0x8180, &[address(asked, is_v4)]);
     let fails = |code: u16| answer(question, 0x8180 | code, &[]);
@@ -294,7 +294,7 @@ fn replies(asked: &str, is_v4: bool, nth: u32, question: &[u8]) -> Vec<Vec<u8>> 
         }
         ("garbage.test", _) => {
             let mut all: Vec<Vec<u8>> = (0..good.len()).map(|size| good[..size].to_vec()).collect();
-            // All that is cut short after the header is a reply without its records.
+            // A reply that is cut after the header is a reply without records.
             all.retain(|bytes| bytes.len() < question.len());
             all.push(good);
             all
@@ -325,7 +325,7 @@ fn replies(asked: &str, is_v4: bool, nth: u32, question: &[u8]) -> Vec<Vec<u8>> 
 }
 
 #[test]
-fn an_answer_for_one_family_is_enough() {
+fn an_answer_for_one_address_family_is_sufficient() {
     let server = Stumbling::start();
     let conf = format!("nameserver [127.0.0.1]:{}\n", server.port);
     let function = function(&[("resolv.conf", &conf)]);
@@ -337,7 +337,7 @@ fn an_answer_for_one_family_is_enough() {
 }
 
 #[test]
-fn what_a_server_says_wrong_is_told_or_asked_again() {
+fn a_servers_error_is_reported_or_asked_again() {
     let server = Stumbling::start();
     let conf = format!("nameserver [127.0.0.1]:{}\nsearch search.test\n", server.port);
     let function = function(&[("resolv.conf", &conf)]);
@@ -368,7 +368,7 @@ fn what_a_server_says_wrong_is_told_or_asked_again() {
 }
 
 #[test]
-fn the_next_server_is_asked_where_one_is_silent_or_refuses() {
+fn the_next_server_is_asked_if_one_is_silent_or_refuses() {
     let server = Stumbling::start();
     let silent = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
     let silent = silent.local_addr().expect("it is bound").port();
@@ -382,7 +382,7 @@ fn the_next_server_is_asked_where_one_is_silent_or_refuses() {
 }
 
 #[test]
-fn the_files_options_bound_the_time_and_a_deadline_does() {
+fn the_files_options_and_a_deadline_limit_the_time() {
     let server = Stumbling::start();
     let silent = "no answer in time from 127.0.0.1";
     let of = |options: &str| {

@@ -1,6 +1,6 @@
-//! The boot lane stays as long as there is one request at a time: one thread answers, waits
-//! included, and requests that come meanwhile are served. With the function of programs/waiting.rs,
-//! built as functions are.
+//! The boot lane continues while there is one request at a time: one thread answers and waits, and
+//! requests that arrive meanwhile are served. The function is programs/waiting.rs, built as
+//! functions are.
 
 use outside::peer::{Peer, ask, get};
 use outside::process;
@@ -44,13 +44,14 @@ fn an_instance_at_rest_in_its_lane_does_not_wake_up() {
     assert_eq!(kept.ask(get("/wait/blocking?ms=60")).status, 200);
     alone(&server);
     let before = process::voluntary_switches_at_rest(server.id());
-    thread::sleep(Duration::from_secs(1)); // what must not happen has no signal
+    thread::sleep(Duration::from_secs(1)); // checks that nothing happens, which sends no signal
     assert_eq!(process::voluntary_switches(server.id()), before);
     assert_eq!(kept.ask(get("/")).text(), "here");
 }
 
-/// A first handler that blocked without a word held others up for as long as it took; one that
-/// waited as it should started the runtime before it waited, whoever came.
+/// Regression: a first handler that blocked without the library blocked others for its whole time.
+/// One that used the library's waits started the runtime before each wait, even without another
+/// peer.
 #[test]
 fn others_are_served_while_a_handler_waits_in_the_lane() {
     for how in ["sleep", "blocking", "std-sleep"] {
@@ -70,7 +71,7 @@ fn others_are_served_while_a_handler_waits_in_the_lane() {
 }
 
 #[test]
-fn silent_peers_leave_the_lane_alone_while_a_handler_waits() {
+fn silent_peers_do_not_end_the_lane_while_a_handler_waits() {
     let server = function(1);
     let mut waits = Peer::to(server.address);
     waits.send(get("/wait/sleep?ms=400"));
@@ -95,14 +96,14 @@ fn pipelined_requests_are_answered_in_their_order_beside_others() {
 }
 
 #[test]
-fn several_workers_are_there_after_the_first_reply() {
+fn several_workers_start_after_the_first_reply() {
     let server = function(4);
     assert_eq!(ask(server.address, get("/")).text(), "here");
     outside::eventually("each worker has a thread", || process::threads(server.id()) >= 5);
 }
 
 #[test]
-fn a_kept_connection_in_the_lane_does_not_hold_up_the_end() {
+fn a_kept_connection_in_the_lane_does_not_delay_the_end() {
     let mut server = function(1);
     let mut kept = Peer::to(server.address);
     assert_eq!(kept.ask(get("/")).text(), "here");

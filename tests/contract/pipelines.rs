@@ -1,4 +1,4 @@
-//! Section 2: pipelined requests are answered in order, wherever one ends and the next begins.
+//! Section 2: pipelined requests are answered in order, for any boundary between them.
 
 use outside::peer::{Peer, get, invoke, post};
 use outside::process;
@@ -21,10 +21,10 @@ fn pipelined_requests_are_answered_in_order() {
     }
 }
 
-/// What may_minihttp 0.1.11 loses: a body that fills the read buffer to its last byte, the next
-/// request behind it.
+/// may_minihttp 0.1.11 loses a request that follows a body which fills the read buffer to its last
+/// byte.
 #[test]
-fn a_request_behind_a_body_that_fills_a_buffer_is_answered() {
+fn a_request_after_a_body_that_fills_a_buffer_is_answered() {
     let server = Server::echo();
     let sizes = [2047, 2048, 4095, 4096, 8192, 16_384, 32_725, 32_768, 65_535, 65_536, 131_072]
         .into_iter()
@@ -70,7 +70,7 @@ fn parsing_an_event_in_place_leaves_the_next_request_alone() {
         "[\"\\",
     ] {
         let mut peer = Peer::to(server.address);
-        // The parser may read and write past the event: right there the next request stands.
+        // The parser may read and write past the event, where the next request is.
         peer.send([invoke(event), invoke("[\"next\"]"), get("/last")].concat());
         let first = peer.reply();
         assert!(matches!(first.status, 200 | 400));
@@ -91,7 +91,7 @@ fn a_finished_reply_does_not_wait_for_the_next_request() {
 }
 
 #[test]
-fn nothing_is_read_behind_a_request_that_ends_the_connection() {
+fn nothing_is_read_after_a_request_that_ends_the_connection() {
     let server = Server::echo();
     for last in [
         "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",

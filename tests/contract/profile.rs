@@ -11,10 +11,10 @@ fn is_tiny() -> bool {
     std::env::var("FIRSTBYTE_PROFILE").is_ok_and(|name| name == "tiny")
 }
 
-/// CONTRACTS.md, section 2: everywhere else it is a 500 and all others live on, which is a test of
-/// `errors`.
+/// CONTRACTS.md, section 2. In the other profiles a panic is a 500 and other requests continue,
+/// which `errors` tests.
 #[test]
-fn in_tiny_alone_what_panics_ends_the_process() {
+fn only_in_tiny_a_panic_ends_the_process() {
     let mut server = Server::echo();
     let mut peer = Peer::to(server.address);
     assert_eq!(peer.ask(get("/")).status, 200);
@@ -28,8 +28,8 @@ fn in_tiny_alone_what_panics_ends_the_process() {
     }
 }
 
-/// The instructions that parse JSON are chosen when the program runs: a processor of 2003 has none
-/// of those that today's have.
+/// The instructions that parse JSON are chosen at run time: a processor of 2003 has none of
+/// today's.
 #[test]
 fn runs_on_any_x86_64() {
     const QEMU: &str = "qemu-x86_64-static";
@@ -44,7 +44,7 @@ fn runs_on_any_x86_64() {
         command.args(["-cpu", processor]).arg(program::echo());
         let server = Server::start(command);
         for _ in 0..3 {
-            // The first one is answered before the processor is asked what it can do.
+            // The first request is answered before the processor's features are detected.
             let reply = Peer::to(server.address).ask(invoke(&event));
             assert_eq!(
                 (reply.status, reply.text().len()),

@@ -1,5 +1,5 @@
-//! examples/server_sent_events.rs over a socket: events arrive when they are said, a reader goes on
-//! where it left off, and a silent stream has a heartbeat.
+//! examples/server_sent_events.rs over a socket: events arrive when they are sent, a reader
+//! continues after its last event, and a silent stream has a heartbeat.
 
 use outside::peer::{Peer, ask, post};
 use outside::program;
@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
-/// One who reads the stream by lines, framing and all.
+/// A reader of the stream's lines, with the chunked framing.
 struct Reader(BufReader<TcpStream>);
 
 impl Reader {
@@ -40,7 +40,7 @@ impl Reader {
 }
 
 #[test]
-fn a_reader_goes_on_where_it_left_off() {
+fn a_reader_continues_after_its_last_event() {
     let mut command = Command::new(program::example("server_sent_events"));
     command.env("HEARTBEAT_MS", "700");
     let server = Server::start(command);

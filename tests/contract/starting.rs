@@ -1,4 +1,4 @@
-//! Section 2: what happens before and with the first request.
+//! Section 2: initialisation before and with the first request.
 
 use outside::peer::{Peer, get};
 use outside::server::{Server, run_to_end};
@@ -45,7 +45,7 @@ fn initialisation_that_fails_is_that_requests_reply_and_is_tried_again() {
         let reply = peer.ask(get("/"));
         reply.assert_is_error(500);
         let told = format!("500 GET /: no database, try {run}");
-        outside::eventually("the log says why", || {
+        outside::eventually("the log has the reason", || {
             server.output().iter().filter(|line| line.ends_with(&told)).count() == 1
         });
     }

@@ -34,8 +34,34 @@ fn a_signal_before_the_first_connection_ends_the_server() {
     assert_eq!(server.wait().code(), Some(0));
 }
 
+/// The end of the drain time was a sum that no clock holds: a panic at SIGTERM, exit code 101.
 #[test]
-fn what_is_in_flight_finishes() {
+fn times_without_end_are_no_panic() {
+    let longest = u64::MAX.to_string();
+    let times = ["head_timeout", "body_timeout", "write_timeout", "drain_timeout"];
+    let limits: Vec<String> = times.iter().map(|name| format!("{name}={longest}")).collect();
+    let limits: Vec<&str> = limits.iter().map(String::as_str).collect();
+    for at_rest in [false, true] {
+        let server = crate::server_with(&limits);
+        let mut server = if at_rest { server.at_rest() } else { server };
+        let mut peer = Peer::to(server.address);
+        peer.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\na");
+        std::thread::sleep(Duration::from_millis(50));
+        assert_eq!(peer.ask("b").text(), "POST / 2");
+        peer.send(get("/reply?bytes=20000000"));
+        std::thread::sleep(Duration::from_millis(50));
+        assert_eq!(peer.reply().body.len(), 20_000_000);
+        peer.send(get("/sleep?ms=200"));
+        std::thread::sleep(Duration::from_millis(50));
+        server.signal(Signal::TERM);
+        assert_eq!(peer.reply().text(), "slept");
+        drop(peer);
+        assert_eq!(server.wait().code(), Some(0), "{:?}", server.output());
+    }
+}
+
+#[test]
+fn requests_in_flight_finish() {
     let mut server = Server::echo();
     let mut sleeper = Peer::to(server.address);
     sleeper.send(get("/sleep?ms=1500"));
@@ -43,7 +69,7 @@ fn what_is_in_flight_finishes() {
     uploader.send("POST /up HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbo");
     assert_eq!(Peer::to(server.address).ask(get("/")).status, 200); // both are in flight by now
     server.signal(Signal::TERM);
-    outside::eventually("nobody is let in any more", || {
+    outside::eventually("no connection is accepted any more", || {
         TcpStream::connect(server.address).is_err()
     });
     let uploaded = uploader.ask("dy");
@@ -55,7 +81,7 @@ fn what_is_in_flight_finishes() {
 }
 
 #[test]
-fn what_does_not_finish_is_given_up_after_the_drain_time() {
+fn a_request_that_does_not_finish_is_aborted_after_the_drain_time() {
     let mut server = crate::server_with(&["drain_timeout=300"]).at_rest();
     let mut sleeper = Peer::to(server.address);
     sleeper.send(get("/sleep?ms=60000"));
@@ -81,8 +107,8 @@ fn a_second_signal_changes_nothing() {
     assert_eq!(server.wait().code(), Some(0));
 }
 
-/// As PID 1 the kernel delivers only signals that have a handler: a scratch image has no shell that
-/// would forward them.
+/// To PID 1 the kernel delivers only signals that have a handler, and a scratch image has no shell
+/// that would forward them.
 #[test]
 fn sigterm_ends_the_server_as_pid_1() {
     let namespace: &[&str] =

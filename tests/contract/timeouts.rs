@@ -15,12 +15,12 @@ fn the_defaults_are_those_of_the_contract() {
 }
 
 #[test]
-fn a_slow_head_is_408_however_it_trickles() {
+fn a_trickling_head_is_408() {
     let server = crate::server_with(&["head_timeout=300"]);
     let mut peer = Peer::to(server.address);
     assert_eq!(peer.ask(get("/")).status, 200);
     let start = Instant::now();
-    // A byte now and then does not move the deadline: it runs from the first one.
+    // Further bytes do not move the deadline, which counts from the first one.
     for byte in get("/slow").into_iter().take(20) {
         peer.try_send([byte]);
         if start.elapsed() > Duration::from_millis(400) {
@@ -60,7 +60,7 @@ fn a_body_that_keeps_arriving_may_take_longer_than_the_limit() {
 }
 
 #[test]
-fn idleness_is_not_slowness() {
+fn an_idle_connection_is_not_a_slow_one() {
     let server = crate::server_with(&["head_timeout=100", "body_timeout=100", "write_timeout=100"]);
     let mut fresh = Peer::to(server.address);
     let mut used = Peer::to(server.address);
@@ -79,7 +79,7 @@ fn a_peer_that_stops_reading_is_cut_off_and_its_memory_freed() {
     peer.wait_for_a_byte();
     outside::eventually("the connection is gone", || process::descriptors(server.id()) == before);
     let cut = peer.try_reply("GET");
-    assert!(cut.is_err(), "a reply that was cut off does not look whole");
+    assert!(cut.is_err(), "a truncated reply does not look complete");
     let server = crate::server_with(&["write_timeout=10000"]);
     let mut slow = Peer::to(server.address);
     slow.send(get("/reply?bytes=60000000"));
@@ -87,7 +87,7 @@ fn a_peer_that_stops_reading_is_cut_off_and_its_memory_freed() {
 }
 
 #[test]
-fn a_streamed_reply_is_whole_or_visibly_not() {
+fn a_streamed_reply_is_complete_or_visibly_truncated() {
     let server = crate::server_with(&[]);
     let mut peer = Peer::to(server.address);
     let reply = peer.ask(get("/stream?pieces=100&bytes=5000"));
@@ -98,14 +98,14 @@ fn a_streamed_reply_is_whole_or_visibly_not() {
     let reply = old.ask("GET /stream?pieces=3&bytes=5 HTTP/1.0\r\n\r\n");
     assert_eq!((reply.header("transfer-encoding"), reply.body.len()), (None, 15));
     peer.send(get("/stream-fails"));
-    assert!(peer.try_reply("GET").is_err(), "half a body does not look whole");
+    assert!(peer.try_reply("GET").is_err(), "half a body does not look complete");
     let mut old = Peer::to(server.address);
     old.send("GET /stream-fails HTTP/1.0\r\n\r\n");
-    assert!(old.try_reply("GET").is_err(), "nor does one that ends with its connection");
+    assert!(old.try_reply("GET").is_err(), "nor does a body that ends with its connection");
 }
 
 #[test]
-fn a_408_is_complete_even_behind_a_connection_that_had_timed_waits_before() {
+fn a_408_is_complete_even_on_a_connection_with_earlier_timed_waits() {
     let server = crate::server_with(&["head_timeout=200", "body_timeout=5000"]);
     let mut peer = Peer::to(server.address);
     peer.send("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nb");
@@ -115,8 +115,8 @@ fn a_408_is_complete_even_behind_a_connection_that_had_timed_waits_before() {
     peer.reply().assert_is_error(408);
 }
 
-/// A deadline that had passed once counted as passed for ever: whatever waited next on the
-/// connection was cut at once.
+/// Regression: a deadline that had passed once counted as passed for ever, so the next wait of the
+/// connection ended at once.
 #[test]
 fn a_408_reaches_a_peer_that_is_still_sending() {
     let server = crate::server_with(&["body_timeout=300"]);

@@ -1,5 +1,4 @@
-//! Servers that a function under test calls: peers of every kind on loopback, a real Redis, and
-//! relays.
+//! Servers that a function under test calls: faulty peers on loopback, a real Redis, and relays.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -14,13 +13,13 @@ pub struct Upstream {
     pub address: SocketAddr,
     connections: Arc<AtomicUsize>,
     open: Arc<Mutex<Vec<TcpStream>>>,
-    /// What fills a backlog.
+    /// The connections that fill a backlog.
     _held: Vec<TcpStream>,
     _listener: Option<TcpListener>,
 }
 
 impl Upstream {
-    /// Sends each line back, a while after it has come.
+    /// Sends each line back after a delay.
     pub fn echoes(after: Duration) -> Upstream {
         Upstream::on("127.0.0.1:0", move |peer| echo(peer, after))
     }
@@ -50,7 +49,7 @@ impl Upstream {
         Upstream::on("127.0.0.1:0", speech)
     }
 
-    /// Does not even answer who connects: its backlog is full, and the kernel drops what comes.
+    /// Does not answer a connect: its backlog is full, and the kernel drops new connections.
     pub fn full() -> Upstream {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         rustix::net::listen(&listener, 0).expect("it listens already");
@@ -86,12 +85,12 @@ impl Upstream {
         Upstream { address, connections, open, _held: Vec::new(), _listener: None }
     }
 
-    /// How many have come so far.
+    /// Number of connections so far.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
-    /// Closes what is open.
+    /// Closes all open connections.
     pub fn close_all(&self) {
         for peer in self.open.lock().expect("no user panics").drain(..) {
             let _ = peer.shutdown(Shutdown::Both); // it may be closed already
@@ -153,10 +152,10 @@ pub fn program(
             thread::sleep(Duration::from_millis(10));
         }
     }
-    panic!("the program never listened");
+    panic!("the program does not listen");
 }
 
-/// A Redis of the test's own, with nothing on the disk.
+/// A Redis of the test, without files on disk.
 pub struct Redis {
     pub address: SocketAddr,
     _program: Program,
@@ -171,13 +170,13 @@ pub fn redis_server() -> Redis {
             command.args(["--port", &address.port().to_string()]);
             command
         },
-        // Somebody else's server may have the port: only Redis answers so.
+        // Another server may have the port: only Redis answers in this way.
         |address| told(address, "PING").is_ok_and(|reply| reply == "+PONG"),
     );
     Redis { address: program.address, _program: program }
 }
 
-/// What a Redis says to an inline command, without the last line end.
+/// The reply of a Redis at an address to an inline command, without the last line end.
 fn told(address: SocketAddr, command: &str) -> io::Result<String> {
     let mut peer = TcpStream::connect(address)?;
     peer.set_read_timeout(Some(Duration::from_secs(10)))?;
@@ -194,7 +193,7 @@ impl Redis {
         told(self.address, command).expect("Redis answers")
     }
 
-    /// How many are connected, the one that asks included.
+    /// Number of connections, with the one of this request.
     pub fn clients(&self) -> usize {
         self.ask("CLIENT LIST")
             .lines()
@@ -203,8 +202,8 @@ impl Redis {
     }
 }
 
-/// Passes on what both sides send; after so many replies on its first connection, the next one is
-/// taken from the server and cut, together with the connection.
+/// Relays both sides. After this many replies on its first connection, it takes the next one from
+/// the server, drops it, and closes the connection.
 pub fn relay(to: SocketAddr, replies: usize) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = listener.local_addr().expect("it is bound");

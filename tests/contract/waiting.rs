@@ -1,8 +1,7 @@
-//! Handlers that wait, with the runtime up: whatever they wait with, each request is answered in
-//! its turn, and requests on other paths meanwhile. The story: a handler that waited for a lock of
-//! the standard library stopped its worker, and with it the handler that held the lock: the
-//! instance hung for ever, without a message. With the function of programs/waiting.rs, built as
-//! functions are.
+//! Handlers that wait while the runtime runs: for every kind of wait, each request is answered in
+//! its turn, and requests on other paths meanwhile. Regression: a handler that waited for a lock of
+//! the standard library stopped its worker, and so the handler that held the lock: the instance
+//! hung for ever, without a message. The function is programs/waiting.rs, built as functions are.
 
 use outside::peer::{Peer, ask, get};
 use outside::process;
@@ -13,7 +12,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The function with so many workers, past its boot lane.
+/// The function with this many workers, after its boot lane.
 #[track_caller]
 fn function(workers: usize) -> Server {
     let mut command = Command::new(outside::program::waiting());
@@ -21,7 +20,7 @@ fn function(workers: usize) -> Server {
     Server::start(command).at_rest()
 }
 
-/// Asks all `targets` at once and other paths meanwhile: what was answered, and how often.
+/// Requests all `targets` at once and other paths meanwhile; returns the answers and their numbers.
 #[track_caller]
 fn at_once(server: &Server, targets: &[String]) -> BTreeMap<String, usize> {
     let mut peers: Vec<Peer> = targets.iter().map(|_| Peer::to(server.address)).collect();
@@ -73,7 +72,7 @@ fn all_of(target: &str) -> impl Fn(usize) -> Vec<String> {
 }
 
 #[test]
-fn first_uses_of_what_waits_while_it_is_made() {
+fn first_uses_of_values_whose_initialisers_wait() {
     for how in ["blocking", "sleep", "join"] {
         in_every_crowd(
             |count| (0..count).map(|n| format!("/once/{how}?n={}", n % 4)).collect(),
@@ -116,8 +115,8 @@ fn a_lock_held_over_a_streams_writes() {
     }
 }
 
-/// A reader that takes nothing holds a lock for as long as its stream lasts: others of other paths
-/// are served, and those that want the lock wait for it.
+/// A handler with a reader that does not read holds a lock as long as its stream lasts. Requests on
+/// other paths are served, and those that need the lock wait for it.
 #[test]
 fn an_unread_stream_holds_its_lock_and_delays_no_other() {
     let server = function(1);
@@ -134,9 +133,10 @@ fn an_unread_stream_holds_its_lock_and_delays_no_other() {
     assert_eq!(waits.reply().text(), "2");
 }
 
-/// What blocks or computes without a word is found out: others wait for some milliseconds.
+/// Handlers that block or compute without the library are detected: others wait for some
+/// milliseconds.
 #[test]
-fn handlers_that_block_without_a_word_hold_others_up_for_less_than_a_second() {
+fn handlers_that_block_without_the_library_delay_others_for_less_than_a_second() {
     for how in ["std-sleep", "join"] {
         in_every_crowd(all_of(&format!("/wait/{how}?ms=1500")), |_, answer| answer == "200 waited");
     }
@@ -171,10 +171,11 @@ fn a_handler_that_holds_its_worker_for_over_a_second_is_logged_once_with_its_req
     assert_eq!(told(), 1, "{:?}", server.output());
 }
 
-/// Safe code made a reference count wrong and the process die: a coroutine went on on another
-/// thread, or two of one thread took turns within one variable's use.
+/// Regression: with safe code a reference count became wrong and the process died, because a
+/// coroutine continued on another thread, or two coroutines of one thread interleaved in the use of
+/// a variable.
 #[test]
-fn what_is_a_threads_own_stays_a_handlers_own() {
+fn thread_local_values_belong_to_one_handler() {
     for how in ["sleep", "blocking", "std-sleep", "not"] {
         for workers in [1, 2, 4] {
             let server = function(workers);
@@ -188,8 +189,8 @@ fn what_is_a_threads_own_stays_a_handlers_own() {
     }
 }
 
-/// A panic that waits while it unwinds made the locks of others poisoned: they saw that the thread
-/// was panicking.
+/// Regression: a panic that waits while it unwinds poisoned the locks of other handlers, which saw
+/// that the thread was panicking.
 #[test]
 fn a_panic_that_waits_poisons_no_other_lock() {
     let server = function(1);
@@ -206,8 +207,8 @@ fn a_panic_that_waits_poisons_no_other_lock() {
     }
 }
 
-/// A handler that waits costs nothing but its thread, which is gone soon after; and nothing wakes
-/// up for nobody, while it waits and afterwards.
+/// A waiting handler costs only its thread, which ends soon after. No thread wakes up without a
+/// reason, during the wait and after it.
 #[test]
 fn threads_end_and_nothing_wakes_up_idly() {
     let server = function(2);
@@ -216,13 +217,13 @@ fn threads_end_and_nothing_wakes_up_idly() {
     assert!(process::threads(server.id()) > 50, "each of the handlers has had a thread");
     outside::eventually("spare threads end", || process::threads(server.id()) <= at_rest + 2);
     let before = process::voluntary_switches_at_rest(server.id());
-    thread::sleep(Duration::from_secs(2)); // what must not happen has no signal
+    thread::sleep(Duration::from_secs(2)); // checks that nothing happens, which sends no signal
     assert_eq!(process::voluntary_switches(server.id()), before);
 }
 
-/// Many waits of all kinds at once, over and over: nobody is forgotten.
+/// Many waits of all kinds at once, repeatedly: every request is answered.
 #[test]
-fn no_request_is_forgotten_in_a_crowd_of_all_kinds() {
+fn every_request_is_answered_in_a_crowd_of_all_kinds() {
     let kinds = [
         "/mutex/sleep?ms=0",
         "/mutex/not",

@@ -1,5 +1,5 @@
-//! examples/cookies over a socket: a session is counted on by any instance with the same key, and a
-//! cookie that was changed, cut, signed by another or is over begins a new one.
+//! Tests of examples/cookies over a socket: any instance with the same key continues a session. A
+//! cookie that was changed, truncated, signed by another key or has expired begins a new one.
 
 use outside::peer::{ask, post};
 use outside::program;
@@ -24,7 +24,7 @@ fn pair(reply: &Reply) -> String {
 }
 
 #[test]
-fn a_session_is_counted_and_cannot_be_made_up() {
+fn a_session_counts_visits_and_cannot_be_forged() {
     let (key, other_key) = ("a1".repeat(64), "b2".repeat(64));
     let server = Server::start(command(&key));
     let first = visit(&server, "");
@@ -62,7 +62,7 @@ fn a_session_is_counted_and_cannot_be_made_up() {
         let reply = visit(&server, &format!("Cookie: {bad}\r\n"));
         assert_eq!((reply.status, reply.text()), (200, "visit 1\n"), "{bad}");
     }
-    // HMAC-SHA256 of `1000000000.7` under the key: ours once, and over since 2001
+    // HMAC-SHA256 of `1000000000.7` with the key: valid once, and expired in 2001
     let over = format!("Cookie: __Host-session={OVER}1000000000.7\r\n");
     assert_eq!(visit(&server, &over).text(), "visit 1\n");
     let lasting = format!("Cookie: __Host-session={NOT_OVER}9999999999.7\r\n");
@@ -70,17 +70,17 @@ fn a_session_is_counted_and_cannot_be_made_up() {
 
     let gone = ask(server.address, post("/forget", ""));
     assert_eq!(gone.status, 204);
-    let cookie = gone.header("set-cookie").expect("one that ends the other");
+    let cookie = gone.header("set-cookie").expect("a cookie that ends the session");
     assert!(cookie.starts_with("__Host-session=; "), "{cookie}");
     assert!(cookie.contains("; Max-Age=0") && cookie.contains("; Secure"), "{cookie}");
 }
 
-/// Made by another implementation of HMAC (Python's hmac), as is the one after it.
+/// Made by another implementation of HMAC (Python's hmac), like the next one.
 const OVER: &str = "exu6HZ8AJuBmTRKRM7LG4sefiJod+LlQUXw6lb+PPkQ=";
 const NOT_OVER: &str = "dqJrcNdM4zFoPGal2TlQZa6K+P9T7qB83FA7wnAH7Kg=";
 
 #[test]
-fn a_key_that_is_none_ends_the_start() {
+fn an_invalid_key_ends_the_start() {
     let (odd, short, other) = ("a".repeat(127), "a1".repeat(32), "g1".repeat(64));
     for key in ["", odd.as_str(), &short, &other] {
         let (status, lines) = run_to_end(command(key));

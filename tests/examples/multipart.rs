@@ -1,4 +1,5 @@
-//! examples/multipart over a socket: forms as browsers and curl send them, and what is refused.
+//! Tests of examples/multipart over a socket: forms as browsers and curl send them, and refused
+//! forms.
 
 use outside::peer::ask;
 use outside::program;
@@ -36,7 +37,7 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn forms_are_read_as_they_are_sent() {
+fn forms_of_browsers_and_curl_are_read() {
     let server = start();
     // as Chromium writes one, with bytes that look like a delimiter's beginning
     let boundary = "----WebKitFormBoundaryAb12";
@@ -69,7 +70,7 @@ fn forms_are_read_as_they_are_sent() {
               "bytes": 0, "sha256": sha256(b"") },
         ])
     );
-    // wherever it is cut, it is refused
+    // cut at any place, it is refused
     for end in 0..body.len() - 2 {
         assert_eq!(send(&server, &kind, &body[..end]).status, 400, "cut at {end}");
     }
@@ -78,7 +79,7 @@ fn forms_are_read_as_they_are_sent() {
 }
 
 #[test]
-fn what_the_grammar_allows() {
+fn all_forms_of_the_grammar_are_accepted() {
     let server = start();
     for (kind, body, answer) in [
         ("boundary=b", "--b--", json!([])),
@@ -118,7 +119,7 @@ fn what_the_grammar_allows() {
 }
 
 #[test]
-fn what_is_refused() {
+fn invalid_forms_are_refused() {
     let server = start();
     for kind in [
         "",

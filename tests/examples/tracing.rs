@@ -1,5 +1,5 @@
-//! examples/tracing over a socket: the trace of a request is in each line and goes on through a
-//! second server; fields that are wrong begin a trace of their own.
+//! Tests of examples/tracing over a socket: each line has the trace of its request, which continues
+//! in a second server; invalid fields begin a new trace.
 
 use crate::trace::Trace;
 use outside::peer::{ask, get};
@@ -27,7 +27,7 @@ fn ask_with(server: &Server, fields: &str) -> Reply {
     ask(server.address, format!("GET / HTTP/1.1\r\nHost: h\r\n{fields}\r\n"))
 }
 
-/// The word behind `name=` in the first line that has `what` in it.
+/// The word after `name=` in the first line that contains `what`.
 #[track_caller]
 fn field(server: &Server, what: &str, name: &str) -> String {
     let find = || server.output().into_iter().find(|line| line.contains(what));
@@ -39,7 +39,7 @@ fn field(server: &Server, what: &str, name: &str) -> String {
 }
 
 #[test]
-fn a_trace_goes_through_two_servers() {
+fn a_trace_continues_through_two_servers() {
     let second = start(None);
     let first = start(Some(&second.address.to_string()));
     let fields = format!("X-Scf-Request-Id: r-1\r\ntraceparent: 00-{TRACE}-{PARENT}-01\r\n");
@@ -60,7 +60,7 @@ fn a_trace_goes_through_two_servers() {
 }
 
 #[test]
-fn fields_that_are_wrong_begin_a_trace() {
+fn invalid_fields_begin_a_trace() {
     let server = start(None);
     let trace_of = |fields: &str| {
         let reply = ask_with(&server, fields);
@@ -102,7 +102,7 @@ fn fields_that_are_wrong_begin_a_trace() {
     assert_ne!(trace_of(""), trace_of(""));
 }
 
-/// One request of the example, and the reply of ours.
+/// Receives one request of the example, and sends a reply.
 fn upstream(reply: &'static str) -> (String, thread::JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
     let address = listener.local_addr().expect("it is bound").to_string();
@@ -126,7 +126,7 @@ fn upstream(reply: &'static str) -> (String, thread::JoinHandle<Vec<String>>) {
 }
 
 #[test]
-fn what_vendors_know_is_passed_on() {
+fn the_state_of_vendors_is_passed_on() {
     for (states, passed) in [
         ("tracestate: a=1,b@v=2 3 , ,c=x\r\nTraceState: d=4\r\n", Some("a=1,b@v=2 3,c=x,d=4")),
         ("tracestate: a=1,a=2\r\n", None),

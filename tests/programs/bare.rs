@@ -1,5 +1,5 @@
-//! A function as the template makes one: `firstbyte::main!` in place of std's start-up. It shows
-//! what replaces std's part: stacks that overflow on each kind of thread, log records with the
+//! Function with `firstbyte::main!` in place of std's start-up, like the template's. It tests the
+//! parts that replace std's: stacks that overflow on each kind of thread, log records with the
 //! request's id, blocking work. The echo example has `fn main` instead.
 
 #![no_main]
@@ -23,8 +23,7 @@ firstbyte::main!(
         .web(|_| "bare")
 );
 
-/// The deepest frames that a type of a function's own is likely to have: an enum, a map, a list, a
-/// boxed struct with an array.
+/// A type whose parser has deep frames: an enum, a map, a list, a boxed struct with an array.
 #[derive(Deserialize)]
 #[allow(dead_code)] // read by serde only
 enum Deep {
@@ -48,7 +47,7 @@ fn depth(event: Event<'_>) -> Result<&'static str> {
     Ok("deep")
 }
 
-/// Holds its thread for as long as it is told.
+/// Blocks its thread for the requested time.
 fn sleeps(request: Request<'_>) -> String {
     let pause = Duration::from_millis(
         request.query_param("ms").and_then(|text| text.parse().ok()).unwrap_or(0),
@@ -57,7 +56,7 @@ fn sleeps(request: Request<'_>) -> String {
     "slept".to_owned()
 }
 
-/// One record of the handler, one of the thread that it has something done on.
+/// Writes one record in the handler, and one on the thread of its blocking work.
 fn logs(request: Request<'_>) -> &'static str {
     let what = request.query_param("what").unwrap_or_default().into_owned();
     log::info!("handler {what}");
@@ -66,7 +65,7 @@ fn logs(request: Request<'_>) -> &'static str {
     "logged"
 }
 
-/// Never ends by itself; the frames are too different to be folded into a loop.
+/// Recurses without end; its frames differ, so that the compiler cannot make a loop.
 #[inline(never)]
 fn recurse(depth: u64) -> u64 {
     let frame = std::hint::black_box([depth; 64]);

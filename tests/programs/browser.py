@@ -1,4 +1,4 @@
-"""Two pages of the chat in a real browser, by its DevTools protocol:
+"""Driver of two pages of the chat in a real browser, by its DevTools protocol:
 python3 browser.py CHROMIUM http://127.0.0.1:PORT
 
 Prints what both have seen, then `done`."""
@@ -14,7 +14,7 @@ import tempfile
 import websockets
 
 CHROMIUM, ADDRESS = sys.argv[1:]
-# The page is waited for by the page itself: each change of it is looked at.
+# A script in the page waits: it checks each change of the page.
 SEEN = """new Promise(resolve => {
   const look = () => {
     const lines = [...document.querySelectorAll('#said li')].map(line => line.textContent)
@@ -63,7 +63,7 @@ class Browser:
         return said["result"].get("value")
 
     async def seen(self, session, wanted):
-        # A navigation that is under way ends the script that waits in the old page.
+        # A navigation in progress ends the script that waits in the old page.
         for _ in range(20):
             try:
                 return await self.run(session, SEEN.replace("WANTED", json.dumps(wanted)))
@@ -81,10 +81,10 @@ async def main(address):
         bob = await browser.page(ADDRESS + "/?name=Bob&say=hello")
         for name, page in [("Ann", ann), ("Bob", bob)]:
             print(name, await browser.seen(page, "Bob: hello"))
-        # What a page sends is shown as text by the others, whatever it looks like.
+        # Other pages show a message as text, even if it is markup.
         await browser.run(ann, "socket.send('<b>wörter</b>')")
         print("Bob", await browser.seen(bob, "Ann: <b>wörter</b>"))
-        # Another page's script is refused by its origin.
+        # A script of another page is refused because of its origin.
         blank = await browser.page("data:text/html,<title>elsewhere</title>")
         script = f"""new Promise(resolve => {{
           const socket = new WebSocket('{ADDRESS.replace("http", "ws")}/chat')
@@ -92,7 +92,7 @@ async def main(address):
           socket.onclose = closed => resolve('refused ' + closed.code)
         }})"""
         print("elsewhere", await browser.run(blank, script))
-        # Too long a message.
+        # A message that is too long.
         await browser.run(bob, "socket.send('x'.repeat(3000))")
         print("Bob", await browser.seen(bob, "never said"))
         print("Ann", await browser.seen(ann, "Bob leaves"))
@@ -104,7 +104,7 @@ with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         [
             CHROMIUM,
             "--headless=new",
-            "--no-sandbox",  # root has none, and the page is ours
+            "--no-sandbox",  # root has no sandbox, and the page is trusted
             "--disable-gpu",
             "--disable-dev-shm-usage",
             "--no-first-run",

@@ -1,5 +1,5 @@
-//! A function that calls out in every way that `firstbyte::net` knows, built as functions are
-//! (static, musl, fat LTO), by the tests of tests/contract/net.rs and its sisters.
+//! Function that calls out in every way of `firstbyte::net`, built as functions are (static, musl,
+//! fat LTO), for tests/contract/calling_out.rs and tests/contract/names.rs.
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), no_main)]
 
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 firstbyte::dns!();
 firstbyte::main!(app());
 
-/// What is begun early, at UPSTREAM.
+/// The early connection, to UPSTREAM.
 static UPSTREAM: Early<TcpStream> =
     Early::new(|| TcpStream::begin(&variable("UPSTREAM"))).keep(Duration::from_millis(800));
 
@@ -20,7 +20,7 @@ static UPSTREAM: Early<TcpStream> =
 static REDIS: Pool<TcpStream> = Pool::new(|until| TcpStream::connect(&variable("REDIS"), until))
     .probe(|stream| std::env::var_os("NO_PROBE").is_some() || !stream.is_stale())
     .fate(|error| match error.kind() {
-        io::ErrorKind::InvalidData => Fate::Good, // the server's own word
+        io::ErrorKind::InvalidData => Fate::Good, // an error message of the server
         _ => Fate::Lost,
     })
     .sent(TcpStream::sent)
@@ -48,7 +48,7 @@ fn app() -> App {
     app
 }
 
-/// Has the caller read why it failed, which the tests look at.
+/// Makes the error public, because tests check it.
 fn tell(result: Result<String>) -> Result<String> {
     result.map_err(Error::for_caller)
 }
@@ -61,7 +61,7 @@ fn parameter(request: &Request<'_>, name: &str) -> String {
     request.query_param(name).unwrap_or_default().into_owned()
 }
 
-/// The invocation's time: `ms`, for ever without it.
+/// The invocation's deadline: `ms`; without it there is none.
 fn until(request: &Request<'_>) -> Until {
     let ms = request.query_param("ms").and_then(|text| text.parse().ok());
     ms.map(Duration::from_millis).into()
@@ -86,7 +86,7 @@ fn exchange(stream: &mut TcpStream) -> Result<String> {
     Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
 }
 
-/// The same, three times, from a reply's writer.
+/// The same three times in the writer of a streamed reply.
 fn ask_while_streaming(request: Request<'_>) -> Result<Reply> {
     let (to, until) = (parameter(&request, "to"), until(&request));
     Reply::stream("text/plain", move |body| {
@@ -100,7 +100,7 @@ fn ask_while_streaming(request: Request<'_>) -> Result<Reply> {
     })
 }
 
-/// Sends more than a peer that reads nothing takes.
+/// Sends more than a peer accepts that does not read.
 fn flood(request: Request<'_>) -> Result<String> {
     let mut stream = TcpStream::connect(&parameter(&request, "to"), until(&request))?;
     stream.set_write_timeout(Some(Duration::from_millis(200)));
@@ -154,7 +154,7 @@ fn resolve(request: Request<'_>) -> Result<String> {
     Ok(told(found.map(|found| found.iter().map(ToString::to_string).collect()), began))
 }
 
-/// By std, as crates do.
+/// With std, as crates do.
 fn getaddrinfo(request: Request<'_>) -> Result<String> {
     let began = Instant::now();
     let name = parameter(&request, "name");
@@ -162,7 +162,7 @@ fn getaddrinfo(request: Request<'_>) -> Result<String> {
     Ok(told(found.map(|found| found.map(|address| address.ip().to_string()).collect()), began))
 }
 
-/// The addresses, or the error in words; and after how many milliseconds.
+/// The addresses or the error, as text, and the time in milliseconds.
 fn told(found: io::Result<Vec<String>>, began: Instant) -> String {
     let text = found.map_or_else(|error| error.to_string(), |found| found.join(" "));
     format!("{text} | {}", began.elapsed().as_millis())

@@ -1,6 +1,6 @@
-//! A function whose TLS connection is begun early: rustls over `firstbyte::net`. `Tls` is all the
-//! code that such a function needs. UPSTREAM is `host:port`, UPSTREAM_CA the PEM file of the
-//! trusted authority.
+//! Function with an early TLS connection: rustls over `firstbyte::net`. `Tls` is all the code that
+//! such a function needs. UPSTREAM is `host:port`, UPSTREAM_CA the PEM file of the trusted
+//! authority.
 
 use firstbyte::net::{Early, Fate, Handshake, Pool, Repeat, TcpStream};
 use firstbyte::{App, Error, Request, Result};
@@ -33,8 +33,8 @@ impl Handshake for Tls {
         Ok(())
     }
 
-    /// A TLS 1.3 server sends session tickets unasked: they are read here. Anything else that has
-    /// come is a close, or a reply to nothing.
+    /// A TLS 1.3 server sends session tickets without a request, which this reads. Other bytes are
+    /// a close, or a reply without a request.
     fn is_stale(&mut self) -> bool {
         self.stream.set_nonblocking(true);
         let is_stale = loop {
@@ -84,7 +84,7 @@ static POOL: Pool<Tls> = Pool::new(|until| UPSTREAM.connect(until))
     .fate(|_| Fate::Lost)
     .sent(|tls| tls.stream.sent());
 
-/// What a GET of / gives: the status line, or why there is none: the tests look at that.
+/// The status line of a GET for /, or the error as text, which the tests check.
 fn status(_: Request<'_>) -> Result<String> {
     let line = POOL.call(Duration::from_secs(5), Repeat::Idempotent, |tls| {
         let request = b"GET / HTTP/1.1\r\nHost: upstream\r\n\r\n";

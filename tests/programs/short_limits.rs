@@ -1,6 +1,6 @@
-//! A function server with limits short enough for a test to reach. Limits are `name=number`
-//! arguments, times in milliseconds, sizes in bytes; an unknown name ends the program with status
-//! 2. The echo example serves with the defaults of docs/CONTRACTS.md instead.
+//! Function server with limits that a test can reach quickly. Limits are `name=number` arguments,
+//! times in milliseconds (2^64 - 1: `Duration::MAX`), sizes in bytes; an unknown name ends the
+//! program with status 2. The echo example serves with the defaults of docs/CONTRACTS.md instead.
 
 use firstbyte::{App, Error, Limits, Reply, Request, Result, Status};
 use std::io::{self, Write};
@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     let mut workers = 1;
     for argument in std::env::args().skip(1) {
         if set(&mut limits, &mut workers, &argument).is_none() {
-            eprintln!("short_limits: `{argument}` is no limit; see programs/short_limits.rs");
+            eprintln!("short_limits: unknown limit `{argument}`; see programs/short_limits.rs");
             return ExitCode::from(2);
         }
     }
@@ -22,6 +22,9 @@ fn main() -> ExitCode {
         .route("GET", "/stream", stream)
         .route("GET", "/stream-fails", stream_fails)
         .route("GET", "/empty", |_| Reply::empty())
+        .route("GET", "/authority", |request: Request<'_>| {
+            request.authority().unwrap_or("none").to_owned()
+        })
         .route("GET", "/fails", |_| -> Result<Reply> { Err(Error::new("on purpose")) })
         .route("GET", "/overflow", |_| format!("{}", recurse(u64::MAX)))
         .route("GET", "/reply", |request: Request<'_>| {
@@ -39,7 +42,10 @@ fn main() -> ExitCode {
 fn set(limits: &mut Limits, workers: &mut usize, argument: &str) -> Option<()> {
     let (name, value) = argument.split_once('=')?;
     let number: usize = value.parse().ok()?;
-    let time = Duration::from_millis(number as u64);
+    let time = match number {
+        usize::MAX => Duration::MAX,
+        _ => Duration::from_millis(number as u64),
+    };
     match name {
         "head_timeout" => limits.head_timeout = time,
         "body_timeout" => limits.body_timeout = time,
@@ -58,7 +64,7 @@ fn set(limits: &mut Limits, workers: &mut usize, argument: &str) -> Option<()> {
     Some(())
 }
 
-/// As the echo's: waits without blocking others.
+/// Waits without blocking others, as in the echo example.
 fn sleep(request: Request<'_>) -> &'static str {
     firstbyte::sleep(Duration::from_millis(number(&request, "ms") as u64));
     "slept"
@@ -73,7 +79,7 @@ fn stream(request: Request<'_>) -> Result<Reply> {
     })
 }
 
-/// Half a body, then an error: the peer must not take it for a whole one.
+/// Half a body, then an error: the peer must notice that it is incomplete.
 fn stream_fails(_: Request<'_>) -> Result<Reply> {
     Reply::stream("text/plain", |out| {
         out.write_all(b"half")?;
@@ -81,7 +87,7 @@ fn stream_fails(_: Request<'_>) -> Result<Reply> {
     })
 }
 
-/// Never ends by itself; the frames are too different to be folded into a loop.
+/// Recurses without end; its frames differ, so that the compiler cannot make a loop.
 #[inline(never)]
 fn recurse(depth: u64) -> u64 {
     let frame = std::hint::black_box([depth; 64]);

@@ -1,5 +1,5 @@
-//! An App with hooks around every reply: CORS, the access log and a field of its own; with handlers
-//! that fail in every way, and with ends of life. The argument `plain` leaves the hooks out.
+//! App with hooks around every reply: CORS, the access log and its own field. Its handlers fail in
+//! every way. The argument `plain` leaves the hooks out.
 
 use firstbyte::{
     AccessLog, App, Around, Asked, Cors, Error, Event, Limits, Reply, Request, Result, Status,
@@ -20,7 +20,15 @@ fn main() -> ExitCode {
             Err(Error::public(Status::SERVICE_UNAVAILABLE, "no seats left").with_cause(&cause()))
         })
         .get("/panic", |_| -> &'static str { panic!("a\nsecond line") })
-        .get("/stream-fails", stream_fails)
+        .get("/panic-any", |_| -> &'static str { std::panic::panic_any(7u8) })
+        .get("/panic-bomb", |_| -> &'static str { std::panic::panic_any(Bomb) })
+        .get("/circle", |_| -> Result<()> { Err(Error::of(&Circle)) })
+        .get("/huge", |_| -> Result<()> { Err(Error::new("x".repeat(1 << 20))) })
+        .get("/lines", |_| -> Result<()> { Err(Error::of(&Failed(LINES, None))) })
+        .get("/unwritable", |_| -> Result<()> { Err(Error::of(&Unwritable)) })
+        .get("/hook-stream", |_| "replaced")
+        .get("/stream-bomb", |_| Reply::stream("text/plain", |_| std::panic::panic_any(Bomb)))
+        .get("/stream-fails", |_| stream_fails())
         .get("/stream-panics", |_| {
             Reply::stream("text/plain", |out| {
                 out.write_all(b"half")?;
@@ -48,23 +56,69 @@ fn main() -> ExitCode {
         .serve()
 }
 
-/// Marks every reply.
+/// A hook that adds a field to every reply.
 struct Marked;
 
 impl Around for Marked {
-    fn after(&self, _: &Asked<'_>, reply: &mut Reply) -> Result<()> {
+    fn after(&self, asked: &Asked<'_>, reply: &mut Reply) -> Result<()> {
+        if asked.path() == "/hook-stream" {
+            *reply = stream_fails()?;
+        }
         reply.set_header("x-marked", "yes")
     }
 }
 
-fn on_event(event: Event<'_>) -> Result<String> {
+fn on_event(event: Event<'_>) -> Result<Reply> {
     match event.bytes() {
-        b"\"driver\"" => Ok(query()?),
-        _ => Ok(event.json::<&str>()?.to_owned()),
+        b"\"driver\"" => Ok(Reply::text(query()?)),
+        b"\"huge\"" => Err(Error::new("\u{20ac}".repeat(3 << 20))),
+        b"\"stream\"" => stream_fails(),
+        b"\"streamp\"" => Reply::stream("text/plain", |_| panic!("within the event's stream")),
+        _ => Ok(Reply::text(event.json::<&str>()?.to_owned())),
     }
 }
 
-/// As a driver's error is: each is caused by another.
+/// A panic's payload that panics once more when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("the payload's drop");
+    }
+}
+
+/// An error that is its own cause.
+#[derive(Debug)]
+struct Circle;
+
+impl fmt::Display for Circle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("round")
+    }
+}
+
+impl std::error::Error for Circle {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&Circle)
+    }
+}
+
+/// An error whose text cannot be written.
+#[derive(Debug)]
+struct Unwritable;
+
+impl fmt::Display for Unwritable {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Err(fmt::Error)
+    }
+}
+
+impl std::error::Error for Unwritable {}
+
+/// What ends lines in one place or another.
+const LINES: &str = "a\r\nb\n\nERROR firstbyte: forged\u{1b}[2Jc\u{85}d\u{2028}e\0f";
+
+/// An error like a driver's, with a chain of causes.
 #[derive(Debug)]
 struct Failed(&'static str, Option<Box<Failed>>);
 
@@ -89,7 +143,7 @@ fn query() -> Result<String, Failed> {
     Err(Failed("relation \"orders\" does not exist", Some(Box::new(cause()))))
 }
 
-fn stream_fails(_: Request<'_>) -> Result<Reply> {
+fn stream_fails() -> Result<Reply> {
     Reply::stream("text/plain", |out| {
         out.write_all(b"half")?;
         Err(io::Error::other(cause()))

@@ -1,6 +1,6 @@
-//! A function whose handlers wait in every way of the standard library, and start threads in every
-//! order: built as functions are (static, musl, fat LTO), for the tests of
-//! tests/contract/waiting.rs and tests/contract/allocator.rs.
+//! Function whose handlers wait in every way of the standard library, and start threads in every
+//! order. It is built as functions are (static, musl, fat LTO), for tests/contract/waiting.rs and
+//! tests/contract/allocator.rs.
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), no_main)]
 
@@ -62,7 +62,7 @@ fn app() -> App {
     app
 }
 
-/// More than the boot arena has.
+/// A size larger than the boot arena.
 fn allocate() -> usize {
     let block = vec![1u8; 4 << 20];
     let small: Vec<String> = (0..1000).map(|n| n.to_string()).collect();
@@ -100,7 +100,7 @@ fn wait(request: &Request<'_>) {
         "join" => drop(thread::spawn(move || thread::sleep(time)).join()),
         "" => sleep(time),
         "not" => {}
-        other => panic!("no way to wait: {other}"),
+        other => panic!("unknown way to wait: {other}"),
     }
 }
 
@@ -113,7 +113,7 @@ fn wait_alone(request: Request<'_>) -> &'static str {
     "waited"
 }
 
-/// The first use of something whose initialiser waits; `n` names one that was not used yet.
+/// The first use of a value whose initialiser waits; `n` names an unused one.
 fn once(request: Request<'_>) -> String {
     static CELLS: [OnceLock<u64>; 64] = [const { OnceLock::new() }; 64];
     let n = number(&request, "n", 0);
@@ -167,7 +167,7 @@ fn stream(request: Request<'_>) -> Result<Reply> {
     })
 }
 
-/// Waits for itself, or for another that waits for it.
+/// Waits for itself, or for another handler that waits for it.
 fn deadlock(request: Request<'_>) -> &'static str {
     static LAZY: LazyLock<u64> = LazyLock::new(|| *LAZY + 1);
     static FIRST: Mutex<()> = Mutex::new(());
@@ -214,7 +214,7 @@ fn stop_hook(how: &str) -> Result<()> {
     Ok(())
 }
 
-/// Work for after the reply, of the kind that the path names.
+/// Starts work after the reply, of the kind that the path names.
 fn in_background(request: Request<'_>) -> Result<&'static str> {
     let time = Duration::from_millis(number(&request, "ms", 5));
     match request.param("how").unwrap_or_default() {
@@ -252,7 +252,7 @@ fn ticks(_: Request<'_>) -> Result<Reply> {
     })
 }
 
-/// Each waits until `of` have come.
+/// Each request waits until `of` have arrived.
 fn turns(request: Request<'_>) -> &'static str {
     static COME: Mutex<u64> = Mutex::new(0);
     static CHANGED: Condvar = Condvar::new();
@@ -314,7 +314,7 @@ fn print(request: Request<'_>) -> Result<&'static str> {
     Ok("printed")
 }
 
-/// Panics with a lock of its own held, and waits while it unwinds.
+/// Panics while it holds its own lock, and waits while it unwinds.
 fn unwind(request: Request<'_>) -> &'static str {
     struct Waits<'r>(Request<'r>);
     impl Drop for Waits<'_> {
@@ -330,7 +330,8 @@ thread_local! {
     static COUNTED: Rc<RefCell<Vec<u64>>> = Rc::default();
 }
 
-/// Clones of a thread's own `Rc` are made and dropped across waits: as many are left as there were.
+/// Makes and drops clones of a thread-local `Rc` across waits; the count must be the same
+/// afterwards.
 fn rc(request: Request<'_>) -> String {
     let clones: Vec<_> =
         (0..number(&request, "clones", 100)).map(|_| COUNTED.with(Rc::clone)).collect();
@@ -346,7 +347,7 @@ fn rc(request: Request<'_>) -> String {
     format!("{same} {left} {}", Rc::strong_count(&again))
 }
 
-/// A thread's own variable whose initialiser waits, used across a wait.
+/// Uses a thread-local variable, whose initialiser waits, across a wait.
 fn lazy(request: Request<'_>) -> String {
     thread_local! {
         static TEXT: Vec<u8> = {

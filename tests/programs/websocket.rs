@@ -1,5 +1,5 @@
-//! WebSockets of several kinds, each on a path of its own: an echo, one with short limits, a chat,
-//! handlers that fail.
+//! Function with several kinds of WebSockets, each on its own path: an echo, one with short limits,
+//! a chat, handlers that fail.
 
 use firstbyte::{
     AccessLog, App, Conversation, Ended, Error, Limits, Message, Request, Result, Sender, Socket,
@@ -53,7 +53,7 @@ fn fails(socket: &mut Socket<'_>, message: Message<'_>) -> Result<()> {
 
 static GUESTS: Mutex<Vec<Sender>> = Mutex::new(Vec::new());
 
-/// Everybody hears everything.
+/// A guest of a chat in which every message goes to all guests.
 struct Guest;
 
 impl Conversation for Guest {
@@ -76,7 +76,7 @@ impl Conversation for Guest {
 
 static DEAF: Mutex<Vec<Sender>> = Mutex::new(Vec::new());
 
-/// Is posted to, and reads nothing.
+/// A WebSocket that gets messages, and whose peer does not read.
 struct Deaf;
 
 impl Conversation for Deaf {
@@ -90,8 +90,8 @@ impl Conversation for Deaf {
     }
 }
 
-/// Posts messages of the query's `bytes` to each, one of its own for each, until none takes more.
-/// How many were taken.
+/// Posts separate messages of the query's `bytes` to each until none accepts more. Returns the
+/// number of accepted messages.
 fn flood(request: Request<'_>) -> Result<String> {
     let bytes: usize = request.parsed_query_param("bytes")?.unwrap_or(4096);
     let deaf = DEAF.lock().unwrap_or_else(PoisonError::into_inner).clone();

@@ -1,4 +1,4 @@
-"""Python's WebSocket clients against programs/websocket.rs:
+"""Tests of programs/websocket.rs with Python's WebSocket clients:
 python3 websocket_clients.py ws://127.0.0.1:PORT
 
 Prints `ready` when all is done but the server's stop, then waits for that and prints `done`."""
@@ -40,7 +40,7 @@ async def code_after(path, *messages):
 async def library():
     async with websockets.connect(URL + "/echo", subprotocols=["echo.2", "echo.1"]) as peer:
         assert peer.subprotocol == "echo.1", peer.subprotocol
-        # Asked for by default, and never agreed on.
+        # The client offers compression by default, and the server does not accept it.
         assert peer.response.headers.get("Sec-WebSocket-Extensions") is None
         for message in ["", "wörter", b"", b"\x00\xff", "x" * MOST, bytes(MOST)]:
             await peer.send(message)
@@ -57,15 +57,15 @@ async def library():
     assert await code_after("/short") == 1000  # idle
     assert await code_after("/fails", "error") == 1011
     assert await code_after("/fails", "close") == 4000
-    # It answers pings by itself, so it is not cut; then it goes with a code of its own.
+    # It answers pings itself, so it is not closed; then it leaves with its own code.
     async with websockets.connect(URL + "/pings") as peer:
-        await asyncio.sleep(0.5)  # five times the interval: time itself is what is tested
+        await asyncio.sleep(0.5)  # five times the interval: this tests the time
         await peer.send("still here")
         assert await peer.recv() == "still here"
         await peer.close(4001)
     try:
         async with websockets.connect(URL + "/echo", origin="https://elsewhere.example"):
-            raise AssertionError("another page's origin was let in")
+            raise AssertionError("another page's origin was accepted")
     except InvalidStatus as refused:
         assert refused.response.status_code == 403, refused
     own = URL.replace("ws://", "http://")
@@ -75,7 +75,7 @@ async def library():
 
 
 class Bare:
-    """wsproto, which has no socket of its own."""
+    """A client with wsproto, which has no socket of its own."""
 
     def __init__(self, path, **handshake):
         host, port = URL.removeprefix("ws://").split(":")

@@ -1,4 +1,4 @@
-//! A memory cgroup for one test, version 1 or 2, if this process may make one.
+//! Memory cgroup for one test, version 1 or 2, if this process may make one.
 
 use std::fs;
 use std::io;
@@ -13,8 +13,8 @@ impl MemoryGroup {
     /// Makes one of `limit_bytes`, without swap.
     ///
     /// # Errors
-    /// If no memory controller is mounted or this process may not make a group: the test has
-    /// nothing to stand on.
+    /// If no memory controller is mounted or this process may not make a group: the test cannot
+    /// run.
     pub fn new(name: &str, limit_bytes: u64) -> io::Result<MemoryGroup> {
         let version_1 = Path::new("/sys/fs/cgroup/memory/memory.limit_in_bytes");
         let (root, limit, swap) = if version_1.exists() {
@@ -32,7 +32,7 @@ impl MemoryGroup {
         Ok(group)
     }
 
-    /// `program`, started within the group with the arguments that the command is given.
+    /// A command that starts `program` within the group.
     pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new("sh");
         command
@@ -45,7 +45,7 @@ impl MemoryGroup {
 
 impl Drop for MemoryGroup {
     fn drop(&mut self) {
-        // The kernel takes a moment to let an ended process go.
+        // The kernel needs a moment to remove an ended process.
         for _ in 0..100 {
             if fs::remove_dir(&self.0).is_ok() {
                 return;

@@ -1,9 +1,9 @@
-//! Generated connections: mostly well-formed requests, pipelined, with the mistakes that parsers
-//! disagree about. The same seed gives the same bytes on every machine.
+//! Generator of connections: mostly well-formed requests, pipelined, with mistakes on which parsers
+//! disagree. The same seed gives the same bytes on every machine.
 
 use fastrand::Rng;
 
-/// What is put in, wherever it hurts.
+/// Bytes to insert at any place.
 #[rustfmt::skip] // a table, not a list of lines
 const TOKENS: &[&str] = &[
     "\r", "\n", "\r\n", "\r\n\r\n", "\n\n", " ", "\t", ":", ",", ";", "\0", "0", "5", "+", "-",
@@ -67,8 +67,8 @@ pub fn connection(seed: u64) -> Vec<u8> {
     bytes
 }
 
-/// One of `usual` of the choices 19 times out of 20, so that most of a request is right when one
-/// thing is wrong.
+/// One of the first `usual` choices in 19 of 20 cases, so that a request with one mistake is mostly
+/// well-formed.
 fn pick<'c>(rng: &mut Rng, choices: &[&'c str], usual: usize) -> &'c str {
     let among = if rng.u8(..20) < 19 { usual } else { choices.len() };
     choices[rng.usize(..among)]
@@ -95,7 +95,7 @@ fn request(rng: &mut Rng, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(&content);
 }
 
-/// The lines that say how the body ends, and the body.
+/// The lines that state the body's framing, and the body.
 fn framing(rng: &mut Rng, lines: &mut Vec<String>) -> Vec<u8> {
     let body: Vec<u8> = (0..rng.usize(..12)).map(|_| b"ab\r\n0 GET"[rng.usize(..9)]).collect();
     let length = body.len();

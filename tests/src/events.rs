@@ -1,10 +1,9 @@
-//! The published events in tests/data/events; its README.md has their sources.
+//! Published events of tests/data/events; its README.md has their sources.
 
 use std::fs;
 use std::path::PathBuf;
 
-/// Name and bytes of every sample that a trigger sends, in the order of names. Replies are left
-/// out.
+/// Name and bytes of every sample that a trigger sends, sorted by name, without replies.
 ///
 /// # Panics
 /// If the folder cannot be read or is empty.

@@ -23,7 +23,7 @@ pub struct Message {
     pub body: Vec<u8>,
 }
 
-/// How the bytes end.
+/// State at the end of the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// After a complete request that may be followed by another.
@@ -92,7 +92,7 @@ fn read_one(bytes: &[u8]) -> Result<Option<(Message, usize, bool)>, Reject> {
 
 fn read_body(framing: Framing, bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, Reject> {
     match framing {
-        // Larger ones are 413 before they are read: for the framing they never end.
+        // Larger bodies are 413 before they are read, so the framing never reaches their end.
         Framing::Length(size) if size > BODY_LIMIT_BYTES => Ok(None),
         Framing::Length(size) => {
             Ok(bytes.get(..size as usize).map(|body| (body.to_vec(), size as usize)))

@@ -1,18 +1,18 @@
-//! Layer check: the files of a crate are a stack, and every import goes downwards.
+//! Layer check: the files of a crate form a stack, and every import goes downwards.
 //!
-//! A *room* is a file `name.rs` with all that lies in the folder `name/`, or a part of one that the
+//! A *room* is a file `name.rs` with all files in the folder `name/`, or a part of one that the
 //! list names itself (`platform/environment`): the longest name that fits a file is its room. A
-//! [`Stack`] lists the rooms from the ground up, a layer a row. A room imports rooms of lower rows
-//! only; within a room anything goes. Names are followed through re-exports (`pub use`), at any
-//! depth, to the file that defines them. What [`crate::source`] does not see is not seen here
-//! either: test code, and what a macro of another file expands to.
+//! [`Stack`] lists the rooms from the lowest layer up, one layer per row. A room imports rooms of
+//! lower rows only; imports within a room are free. Names are followed through re-exports (`pub
+//! use`), at any depth, to the file that defines them. It does not see what [`crate::source`] does
+//! not see: test code, and expansions of macros of other files.
 
 use crate::source::{self, Exports, Source};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Rooms by layer, the ground first.
+/// Rooms by layer, the lowest first.
 pub type Layers<'a> = &'a [&'a [&'a str]];
 
 /// The order of a crate's rooms, or of the rooms in one of its folders.
@@ -23,8 +23,8 @@ pub struct Stack<'a> {
     pub folder: &'a str,
     /// All rooms, by layer.
     pub layers: Layers<'a>,
-    /// Rooms that import nothing but each other and doors. What purity forbids within a file is a
-    /// rule of its own; with this one it holds for all that a pure room reaches.
+    /// Rooms that import only each other and doors. A separate rule forbids impure names within a
+    /// file; together they cover everything that a pure room reaches.
     pub pure: &'a [&'a str],
     /// Rooms that are not pure and that a pure room may import.
     pub doors: &'a [&'a str],
@@ -35,7 +35,7 @@ pub struct Stack<'a> {
 pub struct Crate {
     name: String,
     files: Vec<File>,
-    /// What each module's `use` declarations bring into it, by the module's path.
+    /// The names that each module's `use` declarations import, by the module's path.
     imports: BTreeMap<String, BTreeMap<String, String>>,
 }
 
@@ -100,7 +100,7 @@ impl Crate {
         result
     }
 
-    /// Everything that breaks `stack`, each with file, line and what to do.
+    /// All violations of `stack`, each with file, line and remedy.
     pub fn violations(&self, stack: &Stack<'_>) -> Vec<String> {
         let rooms = Rooms::new(stack);
         let mut found = rooms.problems.clone();
@@ -124,20 +124,22 @@ impl Crate {
                         "{at} is upwards: `{}` stands above the rooms in its folder",
                         stack.folder
                     )),
-                    None => {} // another folder's: the crate's own stack looks at it
+                    None => {} // another folder's; the crate's own stack checks it
                 }
             }
         }
         let empty = rooms.heights.keys().filter(|room| !inhabited.contains(*room));
-        found.extend(empty.map(|room| format!("`{room}` is in a layer and is no file: remove it")));
+        found.extend(
+            empty.map(|room| format!("`{room}` is in a layer and is not a file: remove it")),
+        );
         found
     }
 
-    /// The file that defines what `file` calls `path`; `None` if it is another crate's or the
-    /// file's own.
+    /// The file that defines `path`, as `file` names it; `None` if that is another crate's or
+    /// `file` itself.
     fn file_of(&self, file: &File, path: &str) -> Option<&File> {
         let mut path = self.anchor(file, path)?;
-        // A chain of re-exports is short; one that leads in a circle does not compile.
+        // A chain of re-exports is short; a circular one does not compile.
         for _ in 0..8 {
             let module = self.module_of(&path);
             let rest = path[module.len()..].trim_start_matches("::");
@@ -181,13 +183,13 @@ impl Crate {
     }
 }
 
-/// A stack's list, ready to be asked.
+/// A stack's list, prepared for queries.
 struct Rooms<'a> {
-    /// Each room's layer, counted from the ground.
+    /// Each room's layer, counted from the lowest.
     heights: BTreeMap<&'a str, usize>,
     pure: BTreeSet<&'a str>,
     doors: BTreeSet<&'a str>,
-    /// What is wrong with the list itself.
+    /// Mistakes in the list itself.
     problems: Vec<String>,
 }
 
@@ -240,7 +242,7 @@ impl<'a> Rooms<'a> {
     }
 }
 
-/// `place` relative to `folder`, if it lies in it.
+/// `place` relative to `folder`, if it is in it.
 fn below<'p>(folder: &str, place: &'p str) -> Option<&'p str> {
     match folder {
         "" => Some(place),
@@ -283,7 +285,7 @@ mod tests {
         doors: &[],
     };
 
-    /// A crate that keeps to `STACK`, with `changed` put in the place of its files.
+    /// A crate that follows `STACK`, with `changed` in place of some of its files.
     fn house(changed: &[(&str, &str)]) -> Crate {
         let mut texts = vec![
             ("src/clock.rs", "pub fn now() -> u64 { 0 }"),
@@ -351,7 +353,7 @@ mod tests {
             &[through_two[0], through_two[1], ("src/page.rs", "pub fn show() {}")],
             &["src/sort.rs:1: `house::Link` is upwards: `sort` must not import `net`"],
         );
-        // what the crate's root defines itself is the top's
+        // names that the crate's root defines belong to the top
         assert_found(
             &STACK,
             &[("src/text.rs", "use crate::Version;")],
@@ -393,7 +395,7 @@ mod tests {
                 "`never` is pure or a door and in no layer",
                 "src/net/link.rs:1: `house::clock` is on the same layer",
                 "src/net/wait.rs:1: `house::clock::now` is on the same layer",
-                "`gone` is in a layer and is no file",
+                "`gone` is in a layer and is not a file",
             ],
         );
     }
@@ -404,11 +406,11 @@ mod tests {
         let clocked = [("src/parse.rs", "use crate::clock; pub struct Tree;")];
         let expected = "`parse` is pure, and `clock` is neither pure nor a door";
         assert_found(&STACK, &clocked, &[expected]);
-        // who takes parse from the list instead has page found
+        // if parse is removed from the list instead, page is reported
         let pure: &[&str] = &["text", "page"];
         let expected = "`page` is pure, and `parse` is neither pure nor a door";
         assert_found(&Stack { pure, ..STACK }, &clocked, &[expected]);
-        // a door is a decision that the list shows
+        // a door makes the import valid
         assert_found(&Stack { doors: &["clock"], ..STACK }, &clocked, &[]);
     }
 

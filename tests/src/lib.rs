@@ -1,8 +1,8 @@
-//! View from outside: shared by the tests of this package. Programs are built and started as a user
-//! would, peers are raw sockets with time-outs, and nothing here uses the server's internals. The
-//! tests check docs/CONTRACTS.md.
+//! Helpers of the tests from outside. They build and start programs as a user would; peers are raw
+//! sockets with time-outs, and nothing uses the server's internals. The tests check
+//! docs/CONTRACTS.md.
 //!
-//! Helpers panic with what they saw: a test has no caller that could handle an error.
+//! Helpers panic with the error: a test has no caller that could handle it.
 
 #![forbid(unsafe_code)]
 
@@ -16,6 +16,7 @@ mod patience;
 pub mod peer;
 pub mod process;
 pub mod program;
+pub mod refusals;
 pub mod reply;
 pub mod server;
 pub mod service;

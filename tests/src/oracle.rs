@@ -1,5 +1,5 @@
-//! An independent reader of the same bytes: hyper's HTTP/1 server, fed from memory and driven
-//! without a runtime.
+//! Oracle, an independent parser of the same bytes: hyper's HTTP/1 server, fed from memory and
+//! driven without a runtime.
 
 use crate::framing::{Message, sorted};
 use hyper::body::{Body, Bytes, Frame, Incoming};
@@ -14,10 +14,10 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-/// Which messages, and why it is meant.
+/// The messages, and the reason of the difference.
 pub type Difference = (fn(&Message) -> bool, &'static str);
 
-/// Requests that we accept and hyper does not: what makes one such, and why we accept it.
+/// Requests that we accept and hyper does not: how to recognise one, and why we accept it.
 pub const WE_ACCEPT: &[Difference] = &[
     (
         |message| message.target.bytes().any(|byte| b"<>\"{}|\\^`".contains(&byte)),
@@ -39,7 +39,7 @@ pub const WE_ACCEPT: &[Difference] = &[
 /// The requests that hyper finds complete in the bytes of one connection.
 ///
 /// # Panics
-/// If hyper waits for something although all bytes and their end are there.
+/// If hyper waits although all bytes and their end have arrived.
 pub fn read(bytes: &[u8]) -> Vec<Message> {
     let messages = Rc::new(RefCell::new(Vec::new()));
     let service = service_fn(|request: Request<Incoming>| {
@@ -90,7 +90,7 @@ async fn collect(mut body: Incoming) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// A connection whose peer has sent everything and takes everything.
+/// A connection whose peer has sent everything and accepts everything.
 struct Memory {
     unread: Vec<u8>,
     at: usize,

@@ -1,20 +1,20 @@
-//! Time limits of tests, and waiting for events without a signal.
+//! Time limits of tests, and waits for states without a notification.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a test waits for what should happen at once, before it says that it did not.
+/// Time after which a wait for something that should happen at once has failed.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Waits until `is_so`, looking often. For states of the kernel (a process's memory, its
-/// descriptors) that send no signal when they change.
+/// Waits until `is_so` returns true, with frequent checks. It is for states of the kernel (a
+/// process's memory, its descriptors) without a notification of changes.
 ///
 /// # Panics
 /// With `what`, after [`PATIENCE`].
 pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "never came true: {what}");
+        assert!(start.elapsed() < PATIENCE, "it did not become true: {what}");
         thread::sleep(Duration::from_millis(5));
     }
 }

@@ -1,4 +1,4 @@
-//! A peer of the server: one raw socket, every wait with a time limit.
+//! Peer of the server: one raw socket, with a time limit for every wait.
 
 use crate::PATIENCE;
 use crate::reply::{self, NoReply, Reply};
@@ -31,9 +31,9 @@ impl Peer {
         self.stream.write_all(bytes.as_ref()).expect("the server takes what is sent");
     }
 
-    /// Sends `bytes`, or as much as a server that has had enough lets pass.
+    /// Sends `bytes`, or the part that a refusing server still accepts.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) {
-        // a refusal may come first: the reply says so
+        // the server may refuse before the end, which its reply shows
         let _ = self.stream.write_all(bytes.as_ref());
     }
 
@@ -60,7 +60,7 @@ impl Peer {
 
     /// Ends this side: nothing more will be sent.
     pub fn half_close(&mut self) {
-        // a server that has closed already makes this fail
+        // it fails if the server has closed already
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
@@ -76,27 +76,27 @@ impl Peer {
         }
     }
 
-    /// Whether the server has ended the connection and its end has arrived; says nothing about one
-    /// that is on its way.
+    /// Whether the server's end of the connection has arrived; an end that is on its way does not
+    /// count.
     pub fn is_closed(&mut self) -> bool {
-        self.stream.set_nonblocking(true).expect("a socket can be told not to block");
+        self.stream.set_nonblocking(true).expect("a socket can be non-blocking");
         let closed = match self.stream.peek(&mut [0]) {
             Ok(size) => size == 0,
             Err(error) => error.kind() != ErrorKind::WouldBlock,
         };
-        self.stream.set_nonblocking(false).expect("a socket can be told to block");
+        self.stream.set_nonblocking(false).expect("a socket can be blocking");
         closed
     }
 
-    /// Whether anything is here to be read, the end included.
+    /// Whether bytes or the end can be read.
     pub fn has_input(&mut self) -> bool {
-        self.stream.set_nonblocking(true).expect("a socket can be told not to block");
+        self.stream.set_nonblocking(true).expect("a socket can be non-blocking");
         let here = self.stream.peek(&mut [0]).is_ok();
-        self.stream.set_nonblocking(false).expect("a socket can be told to block");
+        self.stream.set_nonblocking(false).expect("a socket can be blocking");
         here || !self.unread.is_empty()
     }
 
-    /// Waits until the first byte of a reply is here, and leaves it there.
+    /// Waits until the first byte of a reply has arrived, without reading it.
     #[track_caller]
     pub fn wait_for_a_byte(&mut self) {
         let peeked = self.stream.peek(&mut [0]);
@@ -116,7 +116,7 @@ impl Peer {
         self.stream.set_read_timeout(Some(PATIENCE)).expect("a time-out that is not zero");
     }
 
-    /// Ends the connection with a reset: what is in flight is lost on both sides.
+    /// Ends the connection with a reset: bytes in flight are lost on both sides.
     pub fn reset(self) {
         rustix::net::sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO))
             .expect("a TCP socket lingers");

@@ -1,4 +1,4 @@
-//! Values from the kernel about a process. proc(5).
+//! Values of the kernel about a process. proc(5).
 
 use std::fs;
 
@@ -16,7 +16,7 @@ pub fn rss_kib(pid: u32) -> u64 {
     status_field(&format!("/proc/{pid}/status"), "VmRSS").expect("the process lives")
 }
 
-/// Resident memory that is no file's, in KiB.
+/// Resident anonymous memory, in KiB.
 pub fn own_kib(pid: u32) -> u64 {
     status_field(&format!("/proc/{pid}/status"), "RssAnon").expect("the process lives")
 }
@@ -26,7 +26,7 @@ pub fn descriptors(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).expect("the process lives").count()
 }
 
-/// The number that the next descriptor gets: what a limit on descriptors is about.
+/// The number of the next descriptor, to which a limit on descriptors applies.
 pub fn lowest_free_descriptor(pid: u32) -> u64 {
     let open = fs::read_dir(format!("/proc/{pid}/fd")).expect("the process lives");
     let number = |entry: std::io::Result<fs::DirEntry>| {
@@ -41,8 +41,7 @@ pub fn threads(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/task")).expect("the process lives").count()
 }
 
-/// How often its threads went to sleep of their own accord since they began: each wake-up ends in
-/// one more.
+/// Number of voluntary context switches of its threads since their start: each wake-up ends in one.
 pub fn voluntary_switches(pid: u32) -> u64 {
     fs::read_dir(format!("/proc/{pid}/task"))
         .expect("the process lives")
@@ -53,9 +52,8 @@ pub fn voluntary_switches(pid: u32) -> u64 {
         .sum()
 }
 
-/// The same once what a last request has set in motion is over: twice the same, half a second
-/// apart. A server that wakes up by itself now and then passes sooner or later, and is found out
-/// afterwards.
+/// The same number when the effects of the last request are over: two equal values, half a second
+/// apart. A server with rare wake-ups may pass this, and the caller's later check finds it.
 pub fn voluntary_switches_at_rest(pid: u32) -> u64 {
     let mut before = voluntary_switches(pid);
     for _ in 0..20 {
@@ -66,10 +64,10 @@ pub fn voluntary_switches_at_rest(pid: u32) -> u64 {
         }
         before = now;
     }
-    panic!("process {pid} never came to rest");
+    panic!("process {pid} does not come to rest");
 }
 
-/// The processes that `pid` has started and that live.
+/// The living child processes of `pid`.
 pub fn children(pid: u32) -> Vec<u32> {
     fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))
         .unwrap_or_default()
@@ -81,7 +79,7 @@ pub fn children(pid: u32) -> Vec<u32> {
 /// User and system time, in clock ticks of 10 ms: fields 14 and 15 of /proc/PID/stat.
 pub fn cpu_ticks(pid: u32) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process lives");
-    // The second field is a name in brackets, which may hold anything.
+    // The second field is a name in brackets, which may contain anything.
     let fields = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();
     fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
 }

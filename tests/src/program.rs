@@ -1,4 +1,4 @@
-//! Programs under test, built by the cargo that runs the test.
+//! Programs under test, which cargo builds.
 
 use cargo_metadata::Message;
 use std::fs;
@@ -13,8 +13,8 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is a folder of the repository")
 }
 
-/// `program` in a root folder that has it and these files of /etc, and nothing else, as in an image
-/// from scratch. The folder lives as long as the first value.
+/// A root folder with `program` and these files of /etc only, as in an image from scratch. The
+/// folder exists as long as the first value.
 pub fn in_scratch(program: &Path, files: &[(&str, &str)]) -> (TempDir, Command) {
     let root = TempDir::new().expect("a folder can be made");
     copy(program, &root.path().join("app"));
@@ -37,7 +37,7 @@ fn copy(program: &Path, to: &Path) {
     assert!(status.success(), "there is room for a copy of {}", program.display());
 }
 
-/// The target that functions are built for.
+/// The target of functions.
 pub const TARGET: &str = "x86_64-unknown-linux-musl";
 
 /// The echo example's static ELF, built with the command of docs/CONTRACTS.md, section 3, once a
@@ -50,19 +50,25 @@ pub fn echo() -> &'static Path {
     })
 }
 
-/// The function of programs/waiting.rs, built as functions are, once a process.
+/// The function of programs/waiting.rs, built as functions are, once per process.
 pub fn waiting() -> &'static Path {
     static WAITING: OnceLock<PathBuf> = OnceLock::new();
     WAITING.get_or_init(|| build_example("waiting"))
 }
 
-/// The function of programs/calling.rs, built as functions are, once a process.
+/// The function of programs/calling.rs, built as functions are, once per process.
 pub fn calling() -> &'static Path {
     static CALLING: OnceLock<PathBuf> = OnceLock::new();
     CALLING.get_or_init(|| build_example("calling"))
 }
 
-/// The chat example, built as functions are, once a process.
+/// The function of programs/own_stack.rs, built as functions are, once per process.
+pub fn own_stack() -> &'static Path {
+    static OWN_STACK: OnceLock<PathBuf> = OnceLock::new();
+    OWN_STACK.get_or_init(|| build_example("own_stack"))
+}
+
+/// The chat example, built as functions are, once per process.
 pub fn chat() -> &'static Path {
     static CHAT: OnceLock<PathBuf> = OnceLock::new();
     CHAT.get_or_init(|| {
@@ -70,14 +76,14 @@ pub fn chat() -> &'static Path {
     })
 }
 
-/// A function of examples/calls, by its package's name. All are built in one go, once a process:
-/// what they share is compiled once. `call-https-lean` is the one that has no public authorities in
-/// it.
+/// A function of examples/calls, by its package's name. All are built together, once per process,
+/// so that shared dependencies are compiled once. `call-https-lean` is the one without the public
+/// authorities.
 pub fn call(name: &str) -> &'static Path {
     static CALLS: OnceLock<Vec<PathBuf>> = OnceLock::new();
     let all = CALLS.get_or_init(|| {
         let is_call = |name: &str| name.starts_with("call-");
-        // It has the other's name, and so is kept before that is built.
+        // Both programs have the same name, so this one is copied before the other is built.
         let built = build(&["--package", "call-https", "--no-default-features"], is_call);
         let lean = built[0].with_file_name("call-https-lean");
         copy(&built[0], &lean);
@@ -90,8 +96,8 @@ pub fn call(name: &str) -> &'static Path {
         .unwrap_or_else(|| panic!("there is no package `{name}` in examples/calls"))
 }
 
-/// A function of examples/ that is a package of its own, by its name. All are built in one go, once
-/// a process.
+/// A function of examples/ that is a package of its own, by its name. All are built together, once
+/// per process.
 pub fn package(name: &str) -> &'static Path {
     static PACKAGES: OnceLock<Vec<PathBuf>> = OnceLock::new();
     PACKAGES
@@ -134,7 +140,7 @@ fn build(what: &[&str], is_wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     let status = cargo.wait().expect("cargo ends");
     assert!(
         status.success() && !executables.is_empty(),
-        "`{what:?}` does not build; `build/setup` installs what it needs"
+        "`{what:?}` does not build; run `build/setup`"
     );
     executables
 }

@@ -1,4 +1,4 @@
-//! A response as a peer sees it, read from raw bytes and checked while it is read. RFC 9112,
+//! Response as a peer sees it: it is parsed from raw bytes and checked at the same time. RFC 9112,
 //! sections 4 to 7.
 
 use serde_json::Value;
@@ -9,7 +9,7 @@ use std::io::Read;
 pub struct Reply {
     /// The status code.
     pub status: u16,
-    /// Names in lower case, values as they came, in order.
+    /// Names in lower case, values unchanged, in order.
     pub headers: Vec<(String, String)>,
     /// The whole body, without its framing.
     pub body: Vec<u8>,
@@ -38,13 +38,13 @@ impl Reply {
             .unwrap_or_else(|error| panic!("{error} in `{}`", self.body.escape_ascii()))
     }
 
-    /// Whether this is the last response on its connection, by its own word.
+    /// Whether it announces that its connection is closed.
     pub fn closes(&self) -> bool {
         self.header("connection") == Some("close")
     }
 
-    /// Holds the reply to the one shape that every error of the server has (docs/CONTRACTS.md,
-    /// section 2).
+    /// Checks that the reply has the form of every error of the server (docs/CONTRACTS.md, section
+    /// 2).
     #[track_caller]
     pub fn assert_is_error(&self, status: u16) {
         assert_eq!(self.status, status, "{}", self.body.escape_ascii());
@@ -64,18 +64,17 @@ pub enum NoReply {
     Closed,
     /// It ended in the middle.
     Truncated(Vec<u8>),
-    /// It was reset, or nothing came in time.
+    /// It was reset, or nothing arrived in time.
     Failed(std::io::ErrorKind),
 }
 
-/// Reads one response to a request with `method` from `stream`, by way of `unread`, where what
-/// follows it stays.
+/// Reads one response to a request with `method` from `stream`. Bytes after it stay in `unread`.
 ///
 /// # Errors
 /// [`NoReply`].
 ///
 /// # Panics
-/// If the bytes are no HTTP/1.1 response.
+/// If the bytes are not an HTTP/1.1 response.
 pub fn read(stream: &mut impl Read, unread: &mut Vec<u8>, method: &str) -> Result<Reply, NoReply> {
     let head_end = loop {
         if let Some(at) = unread.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -131,7 +130,7 @@ fn parse_head(head: &[u8]) -> (u16, Vec<(String, String)>) {
     (status, headers)
 }
 
-/// Appends the content to `body`; where the last chunk ends in `unread`.
+/// Appends the content to `body`; returns the end of the last chunk in `unread`.
 fn read_chunked(
     stream: &mut impl Read,
     unread: &mut Vec<u8>,

@@ -1,4 +1,5 @@
-//! A server process for one test: on loopback, on a free port, ended by its id when the test ends.
+//! Server process for one test: it listens on a free port of loopback, and is ended by its id when
+//! the test ends.
 
 use crate::peer::{Peer, get};
 use crate::{PATIENCE, eventually, process, program};
@@ -14,13 +15,13 @@ use std::time::{Duration, Instant};
 /// A running server.
 #[derive(Debug)]
 pub struct Server {
-    /// Where it listens, on the loopback.
+    /// Its address on the loopback.
     pub address: SocketAddr,
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
 }
 
-/// What a server prints when it listens and was told where.
+/// The text that a server prints when it listens on a given address.
 const READY: &str = "listening on ";
 
 impl Server {
@@ -40,21 +41,20 @@ impl Server {
             match arrived.recv_timeout(PATIENCE) {
                 Ok(line) => {
                     if let Some((_, address)) = line.split_once(READY) {
-                        // a JSON line goes on behind it
+                        // a JSON line continues after it
                         let address = address.split('"').next().unwrap_or_default();
                         server.address =
                             address.parse().expect("the readiness line names an address");
                         return server;
                     }
                 }
-                Err(_) => panic!("the server never listened; it printed {:?}", server.output()),
+                Err(_) => panic!("the server does not listen; it printed {:?}", server.output()),
             }
         }
     }
 
-    /// Takes the server past its boot lane: two peers have had something to say at once, were
-    /// served and are gone, so its threads run and its descriptors and memory are those of a server
-    /// at rest.
+    /// Ends the server's boot lane: two peers send requests at once, are served and disconnect. Its
+    /// threads then run, and its descriptors and memory are those of a server at rest.
     #[track_caller]
     pub fn at_rest(self) -> Server {
         let mut peers = [Peer::to(self.address), Peer::to(self.address)];
@@ -65,7 +65,7 @@ impl Server {
         assert!(slow.reply().status < 500);
         let with_peers = process::descriptors(self.id());
         drop(peers);
-        eventually("the first two peers are let go", || {
+        eventually("the first two connections are closed", || {
             process::descriptors(self.id()) + 2 == with_peers
         });
         self
@@ -76,7 +76,7 @@ impl Server {
         self.child.id()
     }
 
-    /// What it has printed so far, both streams, line by line.
+    /// Its output so far, of both streams, line by line.
     pub fn output(&self) -> Vec<String> {
         self.lines.lock().expect("no reader panics").clone()
     }
@@ -103,17 +103,17 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // it may have ended already, as the test wanted
+        let _ = self.child.kill(); // the test may have ended it already
         let _ = self.child.wait();
     }
 }
 
-/// Runs a command that should end by itself: its status and what it printed on both streams.
+/// Runs a command that should end by itself; returns its status and its output of both streams.
 #[track_caller]
 pub fn run_to_end(command: Command) -> (ExitStatus, Vec<String>) {
     let (mut child, lines, arrived) = spawn(command);
     let status = wait(&mut child);
-    while arrived.recv_timeout(PATIENCE).is_ok() {} // both readers have seen the end
+    while arrived.recv_timeout(PATIENCE).is_ok() {} // until both readers have seen the end
     let lines = lines.lock().expect("no reader panics").clone();
     (status, lines)
 }
@@ -143,7 +143,7 @@ fn spawn(mut command: Command) -> (Child, Arc<Mutex<Vec<String>>>, Receiver<Stri
         thread::spawn(move || {
             for line in BufReader::new(stream).lines().map_while(Result::ok) {
                 lines.lock().expect("no reader panics").push(line.clone());
-                let _ = sender.send(line); // nobody listens any more once the server is ready
+                let _ = sender.send(line); // the receiver is gone when the server is ready
             }
         });
     }

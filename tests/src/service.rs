@@ -1,6 +1,6 @@
-//! Debian's servers that functions call: Redis, PostgreSQL, MariaDB, nginx. Each is started for one
-//! test, on a free loopback port and in a folder of its own, and ended by its id. `build/setup
-//! --servers` installs them; a test that lacks one prints that.
+//! Servers of Debian that functions call: Redis, PostgreSQL, MariaDB, nginx. Each is started for
+//! one test, on a free loopback port and in its own folder, and ended by its id. `build/setup
+//! --servers` installs them; a test without its server is skipped with a message.
 
 use crate::{PATIENCE, eventually};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
@@ -18,17 +18,17 @@ pub const PASSWORD: &str = "pass/word@1";
 /// The same within a URL.
 pub const PASSWORD_ENCODED: &str = "pass%2Fword%401";
 
-/// A running server. Dropped, it is ended.
+/// A running server. Dropping it ends it.
 #[derive(Debug)]
 pub struct Service {
-    /// Where it listens.
+    /// Its address.
     pub address: SocketAddr,
     child: Child,
     folder: TempDir,
 }
 
 impl Service {
-    /// Redis, with `options` behind its own.
+    /// Redis, with `options` after its own.
     pub fn redis(options: &[&str]) -> Option<Service> {
         let program = find("redis-server")?;
         Some(Service::start(|folder, port| {
@@ -39,8 +39,8 @@ impl Service {
         }))
     }
 
-    /// nginx with a `server` block of `body`, whose port is PORT and whose root is `root` in its
-    /// folder, made by `files`.
+    /// nginx with a `server` block of `body`, in which PORT is its port; `root` in its folder has
+    /// `files`.
     pub fn nginx(body: &str, files: &[(&str, &[u8])]) -> Option<Service> {
         let program = find("nginx")?;
         Some(Service::start(|folder, port| {
@@ -90,7 +90,7 @@ impl Service {
             command.args(["-c", "fsync=off", "-c", "shared_buffers=16MB"]).args(options);
             command
         });
-        // It takes connections before it takes logins.
+        // It accepts connections before it accepts logins.
         eventually("PostgreSQL takes logins", || service.psql("SELECT 1").is_some());
         Some(service)
     }
@@ -148,7 +148,7 @@ impl Service {
         service
     }
 
-    /// What it has printed.
+    /// Its output.
     pub fn output(&self) -> String {
         fs::read_to_string(self.folder.path().join("output")).unwrap_or_default()
     }
@@ -168,7 +168,7 @@ impl Service {
         String::from_utf8_lossy(&reply[..size]).into_owned()
     }
 
-    /// What psql prints for a statement, if that works.
+    /// The output of psql for a statement, if it succeeds.
     pub fn psql(&self, statement: &str) -> Option<String> {
         let mut command = Command::new("psql");
         command.args(["-h", "127.0.0.1", "-U", "postgres", "-tAc", statement]);
@@ -176,7 +176,7 @@ impl Service {
         text_of(command)
     }
 
-    /// What MariaDB's client prints for a statement, if that works.
+    /// The output of MariaDB's client for a statement, if it succeeds.
     pub fn mariadb_client(&self, statement: &str) -> Option<String> {
         let mut command = Command::new("mariadb");
         command.args(["--no-defaults", "--protocol=tcp", "-h", "127.0.0.1", "-u", "caller"]);
@@ -191,7 +191,7 @@ impl Drop for Service {
         // SIGINT is PostgreSQL's fast shutdown, SIGKILL would leave its processes behind.
         let id = Pid::from_raw(self.child.id().cast_signed()).expect("a process id is not 0");
         let _ = kill_process(id, Signal::INT);
-        let _ = kill_process(id, Signal::TERM); // what ignores SIGINT
+        let _ = kill_process(id, Signal::TERM); // for servers that ignore SIGINT
         for _ in 0..500 {
             if !matches!(self.child.try_wait(), Ok(None)) {
                 return;
@@ -203,7 +203,7 @@ impl Drop for Service {
     }
 }
 
-/// Whom a service runs as: neither database runs as root.
+/// The user of a service: the databases do not run as root.
 struct Owner(Option<&'static str>);
 
 impl Owner {
@@ -216,7 +216,7 @@ impl Owner {
     }
 }
 
-/// Gives a folder to `user`, where this process is root.
+/// Gives a folder to `user`, if this process is root.
 fn give(folder: &Path, user: &'static str) -> Owner {
     if !geteuid().is_root() {
         return Owner(None);
@@ -244,7 +244,7 @@ fn text_of(mut command: Command) -> Option<String> {
     output.status.success().then_some(text)
 }
 
-/// A program on PATH or where Debian puts servers.
+/// A program on PATH or in Debian's folder of servers.
 fn find(program: &str) -> Option<PathBuf> {
     let places = std::env::var("PATH").unwrap_or_default();
     let mut places = places.split(':').chain(["/usr/sbin", "/usr/local/sbin"]);

@@ -1,13 +1,13 @@
-//! Rust source for the rules of rooms.rs: which paths a file mentions, which macros it calls, where
-//! it is unsafe. It works on tokens: comments and strings are gone, a path inside a macro call is
-//! seen, and code that only tests compile is left out. It resolves `crate`, `self`, `super` and the
-//! names that lib.rs re-exports; it does not follow glob imports or aliases, so [`Mention::hides`]
-//! reports where one of those could hide something.
+//! Reader of Rust source for the rules of rooms.rs: the paths that a file mentions, the macros that
+//! it calls, and its unsafe code. It works on tokens: it ignores comments and strings, sees paths
+//! inside macro calls, and leaves out code that only tests compile. It resolves `crate`, `self`,
+//! `super` and the names that lib.rs re-exports; it does not follow glob imports or aliases, so
+//! [`Mention::hides`] reports where one of those could hide something.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use std::collections::BTreeMap;
 
-/// One path in a file, resolved as far as it can be.
+/// One path in a file, resolved as far as possible.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mention {
     /// Number of its line in the file, from 1.
@@ -15,14 +15,14 @@ pub struct Mention {
     /// Segments joined by `::`, for example `std::net::TcpStream` or
     /// `firstbyte::transport::Limits`.
     pub path: String,
-    /// Imported under another name, as a whole module or with `*`: what is used of it cannot be
-    /// seen.
+    /// Imported under another name, as a whole module or with `*`: uses of its contents are not
+    /// visible.
     pub hides: bool,
     /// The name that a `use` brings into the file's module, `None` for `*` and in expressions.
     pub imported: Option<String>,
 }
 
-/// What a source file does.
+/// Facts about a source file.
 #[derive(Clone, Debug, Default)]
 pub struct Source {
     /// Every path that the file names.
@@ -90,7 +90,7 @@ impl Reader<'_> {
                     at = self.read_use(tokens, at + 1, module)
                 }
                 TokenTree::Ident(word) if word == "mod" => {
-                    // An inline module: what is in it is one level further down.
+                    // An inline module: its contents are one level deeper.
                     match (tokens.get(at + 1), tokens.get(at + 2)) {
                         (Some(TokenTree::Ident(name)), Some(TokenTree::Group(body))) => {
                             let inner = format!("{module}::{name}");
@@ -137,7 +137,7 @@ impl Reader<'_> {
         {
             self.source.macros.push((line, segments.last().cloned().unwrap_or_default()));
         }
-        // A field or a method is no path; a single name is a local one, or was imported.
+        // A field or a method is not a path; a single name is local, or was imported.
         let is_member = start > 0
             && matches!(&tokens[start - 1], TokenTree::Punct(dot) if dot.as_char() == '.');
         if segments.len() > 1 && !is_member {
@@ -192,8 +192,7 @@ impl Reader<'_> {
                 }
             }
             if !nested && !path.is_empty() {
-                // `use std::net;` brings a module: what is used of it is seen where it is used, as
-                // `net::…`.
+                // `use std::net;` imports a module: its uses are visible as `net::…`.
                 let imported = alias.or_else(|| path.last().cloned()).filter(|_| !is_glob);
                 self.mention(line, &path, module, hides, imported);
             }
@@ -250,7 +249,7 @@ fn is_path_separator(tokens: &[TokenTree], at: usize) -> bool {
     colon(tokens.get(at)) && colon(tokens.get(at + 1))
 }
 
-/// If `#[cfg(test)]` or `#[test]` stands at `at`: where the item behind it ends.
+/// If `#[cfg(test)]` or `#[test]` is at `at`: the end of the item after it.
 fn test_item_end(tokens: &[TokenTree], at: usize) -> Option<usize> {
     let (TokenTree::Punct(hash), Some(TokenTree::Group(attribute))) =
         (tokens.get(at)?, tokens.get(at + 1))

@@ -1,4 +1,4 @@
-"""The function on Flask, as the platform's own Python demo has it."""
+"""The function on Flask, as in the platform's own Python demo."""
 import logging
 
 from flask import Flask, jsonify, request

@@ -1,4 +1,4 @@
-"""The function on Python's standard library alone."""
+"""The function on Python's standard library only."""
 import json
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 

@@ -1,4 +1,4 @@
-// The function on Node's standard library alone.
+// The function on Node's standard library only.
 const http = require("http");
 
 http

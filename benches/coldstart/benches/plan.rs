@@ -1,8 +1,8 @@
-//! Speed of the simulator of `coldstart plan`: requests a CPU second on one core, and what it takes
-//! of memory. `cargo bench --workspace --profile host -p coldstart --bench plan [REQUESTS]`.
+//! Bench of the simulator of `coldstart plan`: requests per CPU second on one core, and peak
+//! memory. `cargo bench --workspace --profile host -p coldstart --bench plan [REQUESTS]`.
 //!
 //! Expected: the share outside of 50 provisioned instances at a load of 40 is B(50, 40) = 1.869 %;
-//! at least 5 million requests a CPU second at 2000 requests/s with keep-alive. Machine, compiler
+//! at least 5 million requests per CPU second at 2000 requests/s with keep-alive. Machine, compiler
 //! and version are printed first; the median of seven rounds counts, interleaved over the cases.
 
 use bench_kit::{host, stats};
@@ -44,12 +44,12 @@ fn run(per_second: f64, keep_alive_s: u64, provisioned: u32, service: Distributi
         only: None,
         most_instances: u64::MAX,
         seed: 1,
-        // The warm-up's requests would be simulated and not counted.
+        // Requests of a warm-up would be simulated and not counted.
         warm_up: false,
     }
 }
 
-/// Seconds of processor that this process has used.
+/// Processor time of this process, in seconds.
 fn cpu_s() -> f64 {
     let usage = getrusage(UsageWho::RUSAGE_SELF).expect("a process knows its own usage");
     (usage.user_time() + usage.system_time()).num_microseconds() as f64 / 1e6
@@ -105,7 +105,7 @@ fn main() {
             sorted[ROUNDS - 1]
         );
     }
-    // Not getrusage's: that counts what cargo had before it became this program.
+    // Not from getrusage, which includes the memory that cargo had before execve.
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux has /proc");
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     println!("most memory resident: {}", peak.map_or("unknown", str::trim));

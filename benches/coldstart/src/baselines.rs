@@ -20,8 +20,7 @@ pub use crate::request::TIMER_EVENT as ANSWER;
 pub const PORT: u16 = scf::PORT;
 
 const AXUM: [(&str, &str); 3] = [
-    // By other names: a folder with a Cargo.toml is a package of its own, which no other one
-    // carries.
+    // Under other file names, because a package cannot contain a folder with a Cargo.toml.
     ("Cargo.toml", include_str!("../baselines/axum/manifest.toml")),
     ("Cargo.lock", include_str!("../baselines/axum/manifest.lock")),
     ("src/main.rs", include_str!("../baselines/axum/src/main.rs")),
@@ -54,7 +53,7 @@ const MUSL: &str = "x86_64-unknown-linux-musl";
 const GNU: &str = "x86_64-unknown-linux-gnu";
 const RUN: &[&str] = &["/app/main"];
 
-/// All of them, smallest first.
+/// All baselines, smallest first.
 pub const ALL: [Baseline; 6] = [
     Baseline {
         name: "axum-scratch",
@@ -163,12 +162,12 @@ impl Baseline {
 
 /// Builds the axum baseline for a target; cargo keeps what it built.
 fn axum(folder: &Path, target: &str) -> Result<PathBuf, Error> {
-    // cargo runs in another
+    // cargo runs in another folder
     let folder = std::path::absolute(folder).map_err(|e| io_error(folder, e))?;
     let source = folder.join("axum");
     for (name, text) in AXUM {
         let path = source.join(name);
-        // An unchanged file keeps its time, so that cargo builds nothing anew.
+        // An unchanged file keeps its time, so that cargo does not build it again.
         if fs::read_to_string(&path).is_ok_and(|found| found == text) {
             continue;
         }

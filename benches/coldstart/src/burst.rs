@@ -5,7 +5,7 @@ use crate::results::{Results, Run, Sample, Variant, name_of};
 use crate::units::{duration, times};
 use bench_kit::stats;
 
-/// Smallest gain in throughput with each doubling of the burst; with less the machine is full.
+/// Smallest gain in throughput with each doubling of the burst; below it the machine is saturated.
 const GROWTH: f64 = 1.15;
 /// The bursts of a ramp: doublings, up to the largest supported.
 pub const RAMP: [u16; 10] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
@@ -61,9 +61,9 @@ fn rate(burst: usize, samples: &[Sample]) -> Option<f64> {
 
 /// The runs of one variant that differ only in their burst, by its size.
 pub struct Series<'a> {
-    /// Whose runs these are.
+    /// The variant.
     pub variant: &'a Variant,
-    /// At least two, ascending.
+    /// Its runs, at least two, by ascending burst.
     pub runs: Vec<&'a Run>,
 }
 
@@ -103,7 +103,7 @@ fn describe(series: &[&Run]) -> Option<String> {
     let (first, last) = (series.first()?, series.last()?);
     let slower = last.summary.median_ns? / first.summary.median_ns?;
     let mut ramp = Ramp::default();
-    // Unlike a ramp that is being measured, this one looks at all that there is.
+    // Unlike a ramp that is being measured, this one has all bursts.
     let full = series.iter().find_map(|run| {
         let goes_on = ramp.goes_on(run.burst, &run.samples);
         (!goes_on).then(|| ramp.saturated_at()).flatten()
@@ -159,7 +159,7 @@ mod tests {
         assert!(said.starts_with("saturated at 1 at once"), "{said}");
     }
 
-    /// The step from 2 to 4 is bad luck; that from 8 on is the end: neither 16 nor 32 brings more.
+    /// The step from 2 to 4 is noise; from 8 on the ramp is flat: neither 16 nor 32 gives more.
     const STEPS: [(usize, u64, bool); 6] = [
         (1, 1000, true),
         (2, 1000, true),
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_of_answers_on_the_schedule() {
+    fn a_rate_counts_answers_from_the_intended_start() {
         let mut spread = run(10, 1_000_000).samples;
         spread.iter_mut().zip(0..).for_each(|(s, at)| s.intended_start_ns = 7_000 + at * 1_000_000);
         // The ninth of ten starts 8 ms after the first, and answers after 9 ms.
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_where_throughput_stops_to_grow() {
+    fn finds_the_burst_at_which_throughput_stops_growing() {
         let runs = [run(1, 1_000_000), run(2, 1_050_000), run(4, 1_200_000), run(8, 2_600_000)];
         let said = describe(&runs.iter().collect::<Vec<_>>()).unwrap();
         assert!(said.starts_with("saturated at 4 at once"), "{said}");

@@ -251,7 +251,7 @@ impl RunArgs {
         let named = [&self.places[..], &self.images[..]].concat();
         if named.is_empty() && !Path::new(DEFAULT_IMAGE).exists() {
             return Err(format!(
-                "no image is named, and `{DEFAULT_IMAGE}` is not there: `coldstart IMAGE`, where \
+                "no image is named, and `{DEFAULT_IMAGE}` does not exist; type `coldstart IMAGE`: \
                  IMAGE is the folder of an OCI layout, the file of `docker save`, or HOST/NAME:TAG"
             ));
         }
@@ -260,13 +260,13 @@ impl RunArgs {
         for text in images {
             let (name, place) = match text.split_once('=') {
                 Some((name, place)) if !name.contains('/') => (Some(name.to_owned()), place),
-                _ => (None, text.as_str()), // a path may have a `=` in it too
+                _ => (None, text.as_str()), // a path may contain a `=`
             };
             let image = source::load_through(place, "amd64", &access).map_err(|e| e.to_string())?;
             let name = name.unwrap_or_else(|| short_name(image.reference().unwrap_or(place)));
             if targets.iter().any(|t| t.name == name) {
                 return Err(format!(
-                    "two images are called `{name}`: give them names, `--image NAME=PATH`"
+                    "two images have the name `{name}`; give them names with `--image NAME=PATH`"
                 ));
             }
             let port = self.port.unwrap_or_else(|| port_of(&image));
@@ -330,9 +330,11 @@ impl RunArgs {
             }
         }
         if cases.is_empty() {
-            return Err("a provisioned instance has read its files already: `--page-cache \
-                        evicted` says nothing of it"
-                .into());
+            return Err(
+                "a provisioned instance has read its files already; leave out `--page-cache \
+                        evicted`, or that scenario"
+                    .into(),
+            );
         }
         Ok(Definition {
             cases,
@@ -406,7 +408,7 @@ impl RunArgs {
     pub fn notes(&self) -> Vec<String> {
         let mut notes =
             match self.engine {
-                // Its notes are made where its run is defined.
+                // The run's definition makes its notes.
                 EngineKind::Scf | EngineKind::Lambda | EngineKind::Fc => Vec::new(),
                 EngineKind::Embedded => vec![
                 "links are modelled: rate, round trip, a handshake and TCP's slow start, on \
@@ -572,9 +574,9 @@ mod tests {
             .expect("consistent")
     }
 
-    /// The story: of `53/udp` and `9000/tcp` port 53 was asked, over TCP.
+    /// Regression: of `53/udp` and `9000/tcp`, port 53 was used, over TCP.
     #[test]
-    fn the_port_is_one_that_speaks_tcp() {
+    fn the_port_is_an_exposed_tcp_port() {
         for (ports, env, expected) in [
             (&["53/udp", "9000/tcp"][..], &[][..], 9000),
             (&["53/udp", "8080"], &[], 8080),

@@ -87,7 +87,7 @@ fn ask(question: &str) -> Option<bool> {
 pub fn clean_up(args: &RunArgs, path: &Path, around: &Around<'_>) -> Result<Finished, Failed> {
     let ledger = LedgerFile::open(path).map_err(of_ledger)?;
     if ledger.ledger().entries.is_empty() {
-        say("the ledger is empty: nothing is to be deleted");
+        say("the ledger is empty: there is nothing to delete");
         ledger.close().map_err(of_ledger)?;
         return Ok(Finished::default());
     }
@@ -96,15 +96,19 @@ pub fn clean_up(args: &RunArgs, path: &Path, around: &Around<'_>) -> Result<Fini
         match ask("delete all of it?") {
             Some(true) => {}
             Some(false) => return Err(Failed::Cannot("nothing was deleted".into())),
-            None => return Err(Failed::Usage("add `--yes` to delete all of it".into())),
+            None => {
+                return Err(Failed::Usage(
+                    "there is no terminal to ask; add `--yes` to delete all of it".into(),
+                ));
+            }
         }
     }
     let cleaned = clean(args, ledger, around)?;
     if cleaned.left.is_empty() {
-        say(&format!("{} things are gone, and nothing is left", cleaned.gone));
+        say(&format!("{} resources are deleted, and nothing is left", cleaned.gone));
         return Ok(Finished::default());
     }
-    Err(Failed::Cannot(format!("{} things are left, see above", cleaned.left.len())))
+    Err(Failed::Cannot(format!("{} resources are left, see above", cleaned.left.len())))
 }
 
 fn of_ledger(error: LedgerError) -> Failed {
@@ -132,7 +136,7 @@ fn list(ledger: &LedgerFile) {
             Kind::Tag => "image",
         };
         let version = entry.version.as_ref().map(|v| format!(":{v}")).unwrap_or_default();
-        let sure = if entry.made { "" } else { " (perhaps: it was about to be made)" };
+        let sure = if entry.made { "" } else { " (if it exists: it was about to be created)" };
         say(&format!("  {what} {}{version}{sure}", entry.name));
     }
 }
@@ -145,7 +149,7 @@ fn clean(args: &RunArgs, mut ledger: LedgerFile, around: &Around<'_>) -> Result<
         (Some(asked), _) => asked,
         (None, Some(text)) => {
             let written = Endpoint::parse(text).map_err(|e| Failed::Usage(e.to_string()))?;
-            // Anybody may have written the ledger's file: it must not redirect requests elsewhere.
+            // The ledger's file may be forged: it must not redirect requests.
             if !written.is_loopback() && !written.is_of_the_cloud() {
                 return Err(Failed::Usage(format!(
                     "the ledger names the endpoint `{written}`, which is not the cloud's: if you \
@@ -199,7 +203,9 @@ pub fn measure(args: &RunArgs, around: &Around<'_>) -> Result<Finished, Failed> 
     what_is_left(args, &path, around)?;
     let (credentials, of_profile) = credentials(args, around)?;
     let region = asked.region.clone().or(of_profile).ok_or_else(|| {
-        Failed::Usage("no region: `--region ap-guangzhou`, or set TENCENTCLOUD_REGION".into())
+        Failed::Usage(
+            "the region is missing; add `--region ap-guangzhou`, or set TENCENTCLOUD_REGION".into(),
+        )
     })?;
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if region.is_empty() || region.len() > 32 || !region.chars().all(plain) {
@@ -226,7 +232,11 @@ pub fn measure(args: &RunArgs, around: &Around<'_>) -> Result<Finished, Failed> 
         match ask("go on?") {
             Some(true) => {}
             Some(false) => return Err(Failed::Cannot("nothing was made".into())),
-            None => return Err(Failed::Usage("add `--yes` to go on".into())),
+            None => {
+                return Err(Failed::Usage(
+                    "there is no terminal to ask; add `--yes` to go on".into(),
+                ));
+            }
         }
     }
     (around.arm)(&stop).map_err(Failed::Cannot)?;
@@ -257,7 +267,7 @@ pub fn measure(args: &RunArgs, around: &Around<'_>) -> Result<Finished, Failed> 
     match measured {
         Ok(finished) => Ok(Finished { left: cleaned.left, ..finished }),
         Err(Failed::Cannot(why)) if !cleaned.left.is_empty() => Err(Failed::Cannot(format!(
-            "{why}; and {} things that were made are left, see above",
+            "{why}; and {} created resources are left, see above",
             cleaned.left.len()
         ))),
         Err(error) => Err(error),
@@ -310,7 +320,7 @@ fn what_is_left(args: &RunArgs, path: &Path, around: &Around<'_>) -> Result<(), 
             match cleaned.left.len() {
                 0 => Ok(()),
                 n => Err(Failed::Cannot(format!(
-                    "{n} things of the earlier run are left, see above; nothing new is made. Try \
+                    "{n} resources of the earlier run are left, see above; nothing was made. Try \
                      again: {command}"
                 ))),
             }
@@ -467,7 +477,7 @@ fn notes(asked: &Asked, cold_by: ColdBy, account: &Account) -> Vec<String> {
     }
     if account.scf.endpoint.is_loopback() {
         notes.push(format!(
-            "NO CLOUD: the platform was played on this machine, at {}",
+            "NO CLOUD: the platform was emulated on this machine, at {}",
             account.scf.endpoint
         ));
     }
@@ -534,7 +544,7 @@ impl Watcher for Bar {
 
     fn waiting(&mut self, how_long: Duration, why: &str) {
         let text = format!("waiting   {} s: {why}", how_long.as_secs_f64().ceil());
-        // On a terminal the bar's line shows it; elsewhere a log of short waits does not help.
+        // On a terminal the bar shows it; elsewhere a log of short waits does not help.
         if self.progress.is_hidden() && how_long >= WAIT_SAID {
             say(&text);
         }

@@ -10,7 +10,7 @@ use bench_kit::stats::median;
 use bench_kit::stats::rank::{RankTest, least_p, rank_test};
 use std::fmt;
 
-/// Chance of a false alarm that is accepted over all cases together (Bonferroni).
+/// Accepted probability of a false alarm over all cases together (Bonferroni).
 const ALPHA: f64 = 0.01;
 /// Cliff's delta below this is negligible or small (Romano et al., 2006): noise of a shared
 /// machine.
@@ -20,8 +20,8 @@ const SHIFT: f64 = 0.05;
 /// Two sides count as the same if they differ by at most this share of the baseline, by their
 /// medians and by the 95 % interval of the shift…
 const ROOM: f64 = 0.1;
-/// …or, where the samples of one side lie too far apart for that, what cannot have an effect as
-/// large as this, by the 95 % interval of Cliff's delta (Romano et al., 2006).
+/// …or, if the samples of one side are spread too far for that, if the 95 % interval of Cliff's
+/// delta excludes an effect as large as this (Romano et al., 2006).
 const LARGE_EFFECT: f64 = 0.474;
 
 /// What identifies a case in both runs.
@@ -31,9 +31,9 @@ pub struct CaseName {
     pub variant: String,
     /// The link's name.
     pub link: String,
-    /// What is here when the sample begins.
+    /// What is already present when the sample begins.
     pub scenario: Scenario,
-    /// What of the files is in memory.
+    /// Which files are in memory.
     pub page_cache: PageCache,
     /// Instances started at once.
     pub burst: usize,
@@ -105,7 +105,7 @@ pub enum Error {
     NothingInCommon,
 }
 
-/// Checks whether two runs can be compared; returns conditions in which they differ.
+/// Checks whether two runs can be compared; returns the conditions in which they differ.
 ///
 /// # Errors
 /// [`Error::Engines`]
@@ -368,10 +368,10 @@ mod tests {
         compare(before, after).unwrap()
     }
 
-    /// The story: a record of three samples and the same with every total ten times as long were
-    /// called the same.
+    /// Regression: a record of three samples and the same record with totals ten times as long were
+    /// reported as the same.
     #[test]
-    fn what_is_too_little_to_tell_is_not_the_same() {
+    fn too_few_samples_are_inconclusive() {
         let few = compared(&results([100, 101, 102]), &results([1000, 1010, 1020]));
         assert_eq!(few[0].change, Change::CannotTell);
         assert!(none_decided(&few) && !any_slower(&few));
@@ -381,17 +381,17 @@ mod tests {
             "{}",
             few[0]
         );
-        // The number given as enough is enough.
+        // The number of samples that the message requires is sufficient.
         let enough =
             compared(&results([100, 101, 102, 103, 104]), &results([1000, 1010, 1020, 1030, 1040]));
         assert_eq!(enough[0].change, Change::Slower, "{}", enough[0]);
         assert!(!none_decided(&enough));
     }
 
-    /// The story: 20 and 5 samples of which the second took two and a half times as long, p 0.051,
-    /// were called the same.
+    /// Regression: 20 samples and 5 that took two and a half times as long, p 0.051, were reported
+    /// as the same.
     #[test]
-    fn what_is_not_proved_is_neither_slower_nor_the_same() {
+    fn an_unproved_change_is_neither_slower_nor_the_same() {
         // Two of the five are as fast as before.
         let after = [1_000_000, 1_010_000, 4_000_000, 4_100_000, 4_200_000];
         let before: Vec<u64> = (0..20).map(|i| 990_000 + i * 2_000).collect();
@@ -399,11 +399,8 @@ mod tests {
         let p = verdict.test.expect("tested").p;
         assert!(verdict.change == Change::CannotTell && p > ALPHA && p < 0.2, "{verdict}");
         assert!(verdict.to_string().contains("20 and 5 samples"), "{verdict}");
-        assert!(
-            none_decided(std::slice::from_ref(verdict)),
-            "the exit code is that of nothing verdict"
-        );
-        // Nor are two sets the same because their medians are: these allow  anything.
+        assert!(none_decided(std::slice::from_ref(verdict)), "no case has a verdict");
+        // Equal medians do not make two sets the same: the interval of these allows any change.
         let wide = |seed: u64| (0..8u64).map(move |i| 1_000_000 + (i + seed) * 7919 % 13 * 400_000);
         let verdict = &compared(&results(wide(0)), &results(wide(5)))[0];
         assert!(verdict.change == Change::CannotTell, "{verdict}");
@@ -412,7 +409,7 @@ mod tests {
         assert_eq!(verdict.change, Change::Same, "{verdict}");
     }
 
-    /// The story: `+12 %` stood beside 1.69 ms -> 2.52 ms.
+    /// Regression: the text had `+12 %` beside 1.69 ms -> 2.52 ms.
     #[test]
     fn the_percentage_is_that_of_the_numbers_beside_it() {
         // The median moves by half, the typical difference of two samples by far less.
@@ -451,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_is_one_piece_of_news() {
+    fn a_burst_is_one_observation() {
         let burst = |total: u64| {
             let mut results = results((0..16).map(|i| total + i));
             results.variants[0].runs[0].burst = 8;
@@ -529,10 +526,10 @@ mod tests {
         assert!(fails[0].to_string().starts_with("FAILS") && !none_decided(&fails), "{}", fails[0]);
     }
 
-    /// The story: a start that took twice as long was a twentieth of the total, and called the
-    /// same.
+    /// Regression: a start that took twice as long was a twentieth of the total, and was reported
+    /// as the same.
     #[test]
-    fn a_start_twice_as_slow_is_seen_under_a_pull_that_drowns_it() {
+    fn a_start_twice_as_slow_is_found_although_the_pull_is_much_longer() {
         let of = |start_ns: u64| {
             let mut results = results(around(7_700_000));
             for (sample, ns) in results.variants[0].runs[0].samples.iter_mut().zip(around(start_ns))

@@ -29,7 +29,7 @@ pub struct Target {
     pub name: String,
     /// The image.
     pub image: Image,
-    /// The port it listens on.
+    /// The port on which it listens.
     pub port: u16,
 }
 
@@ -58,7 +58,8 @@ impl Case {
 /// Result of one turn of a case: as many samples as its burst has instances.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TurnSamples {
-    /// The runner fills in `order` and `outlier`; `intended_start_ns` is CLOCK_MONOTONIC.
+    /// The samples. The runner fills in `order` and `outlier`; `intended_start_ns` is
+    /// CLOCK_MONOTONIC.
     pub samples: Vec<Sample>,
     /// Requests at the registry, for one sample; for all of a burst if its instances share one pull
     /// (docker).
@@ -101,7 +102,7 @@ pub enum EngineError {
     /// The user ended the run.
     #[error("interrupted")]
     Interrupted,
-    /// Anything else, as text.
+    /// Another reason, as text.
     #[error("{0}")]
     Other(String),
 }
@@ -124,7 +125,7 @@ pub trait Engine {
     /// [`EngineError`] if nothing could be measured.
     fn calibrate(&mut self) -> Result<Option<Calibration>, EngineError>;
 
-    /// What a reader must know and only the samples so far have shown.
+    /// Notes for the reader that depend on the samples taken so far.
     fn notes(&self) -> Vec<String> {
         Vec::new()
     }

@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_cell_holds_is_no_markup() {
+    fn the_text_of_a_cell_is_escaped() {
         assert_eq!(escaped("a|b*c\nd"), r"a\|b\*c d");
         assert_eq!(quoted("a,\"b\""), "\"a,\"\"b\"\"\"");
         assert_eq!(quoted("plain"), "plain");

@@ -29,7 +29,7 @@ pub fn of_pull(error: &PullError) -> Failure {
         return Failure { phase: Phase::Pull, ..no_room(error) };
     }
     let status = match error {
-        PullError::Thread(_) => "", // this machine's fault, not the image's
+        PullError::Thread(_) => "", // caused by this machine, not by the image
         error if error.is_timeout() => " (platform: 447 PullImageTimeOut)",
         _ => " (platform: 444 PullImageFailed)",
     };
@@ -80,7 +80,7 @@ pub fn of_architecture(architecture: &str) -> Option<Failure> {
     let own = match () {
         () if cfg!(target_arch = "x86_64") => "amd64",
         () if cfg!(target_arch = "aarch64") => "arm64",
-        () => return None, // the user runs it here on purpose
+        () => return None, // the user has chosen to run it here
     };
     let other = !architecture.is_empty() && architecture != own;
     other.then(|| {
@@ -106,7 +106,7 @@ pub fn launch(error: &sandbox::Error) -> Failure {
         sandbox::Error::Step { source, .. }
             if source.raw_os_error() == Some(nix::libc::ENOEXEC) =>
         {
-            "; the program is for another architecture or no program at all"
+            "; the program is for another architecture, or is not a program"
         }
         _ => "",
     };
@@ -220,35 +220,6 @@ fn last_lines(text: &str) -> String {
     lines.into_iter().rev().collect::<Vec<_>>().join(" | ")
 }
 
-/// What listens inside the instance's network namespace, from /proc/PID/net/tcp and tcp6 (proc(5)).
-pub fn listeners(pid: i32) -> Vec<String> {
-    ["tcp", "tcp6"]
-        .iter()
-        .filter_map(|table| std::fs::read_to_string(format!("/proc/{pid}/net/{table}")).ok())
-        .flat_map(|text| text.lines().skip(1).filter_map(listener).collect::<Vec<_>>())
-        .collect()
-}
-
-/// One line of such a table, if it is a listener: the address is hexadecimal, in the machine's byte
-/// order.
-fn listener(line: &str) -> Option<String> {
-    let mut fields = line.split_whitespace().skip(1);
-    let (local, _, state) = (fields.next()?, fields.next()?, fields.next()?);
-    let (address, port) = local.split_once(':')?;
-    let port = u16::from_str_radix(port, 16).ok()?;
-    if state != "0A" {
-        return None;
-    }
-    match address.len() {
-        8 => {
-            let ip = std::net::Ipv4Addr::from(u32::from_str_radix(address, 16).ok()?.to_le_bytes());
-            Some(format!("{ip}:{port}"))
-        }
-        _ if address.bytes().all(|b| b == b'0') => Some(format!("[::]:{port}")),
-        _ => Some(format!("[IPv6]:{port}")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -300,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_machine_is_no_fault_of_the_image() {
+    fn a_full_machine_is_not_a_failure_of_the_image() {
         let full = std::io::Error::from_raw_os_error(nix::libc::ENOSPC);
         let pulled = of_pull(&PullError::Keep { path: "x".into(), source: full });
         assert!(
@@ -325,15 +296,6 @@ mod tests {
             if cfg!(target_arch = "x86_64") { ["amd64", "arm64"] } else { ["arm64", "amd64"] };
         assert_eq!((of_architecture(here[0]), of_architecture("")), (None, None));
         assert!(of_architecture(here[1]).unwrap().message.contains(&format!("for `{}`", here[1])));
-    }
-
-    #[test]
-    fn reads_a_listener_from_the_kernels_table() {
-        let line = "   0: 0100007F:2328 00000000:0000 0A 00000000:00000000 00:00000000 00000000 \
-                    0 0 1 1";
-        assert_eq!(listener(line).as_deref(), Some("127.0.0.1:9000"));
-        assert_eq!(listener(&line.replace(" 0A ", " 01 ")), None);
-        assert_eq!(listener("garbage"), None);
     }
 
     #[test]

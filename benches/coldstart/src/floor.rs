@@ -12,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-/// musl's start is the shortest; glibc's static one serves where musl-tools is missing.
+/// Compilers to try: musl's start is the shortest; a static glibc is used without musl-tools.
 const COMPILERS: [&str; 3] = ["musl-gcc", "cc", "gcc"];
 
 /// Port of the floor program if `PORT` is not set: a function's port.
@@ -23,7 +23,7 @@ pub const PORT: u16 = scf::PORT;
 /// # Errors
 /// Why it cannot be assembled.
 pub fn image(folder: &Path) -> Result<Image, String> {
-    // For engines that run images only.
+    // For engines that run only images.
     let recipe = format!("FROM scratch\nCOPY floor /app\nEXPOSE {PORT}\nENTRYPOINT [\"/app\"]\n");
     let recipe = Recipe::parse(&recipe).map_err(|e| e.to_string())?;
     let context = FolderContext::open(folder).map_err(|e| e.to_string())?;
@@ -31,10 +31,10 @@ pub fn image(folder: &Path) -> Result<Image, String> {
     Ok(assembled.image)
 }
 
-/// Compiles the floor program into `folder`; `None` when no compiler can.
+/// Compiles the floor program into `folder`; `None` if no compiler can.
 ///
 /// # Errors
-/// When the source cannot be written there.
+/// If the source cannot be written there.
 pub fn build(folder: &Path) -> io::Result<Option<PathBuf>> {
     let (source, program) = (folder.join("floor.c"), folder.join("floor"));
     fs::write(&source, floor::SOURCE)?;

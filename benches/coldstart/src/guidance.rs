@@ -9,7 +9,7 @@ mod rows;
 use crate::link::Link;
 use crate::results::{EngineKind, Guidance, Results, Run, Scenario, Variant};
 
-/// The reader's own load, as far as a row depends on it.
+/// The user's own load, on which rows depend.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Load {
     /// Requests per second that should find a ready instance.
@@ -87,11 +87,11 @@ pub fn advise(results: &Results, load: Load) -> Vec<Guidance> {
     rows
 }
 
-/// What a reader can do about a row without a number.
+/// What to do about a row without a number.
 fn why_absent(variant: &Variant, scenario: Option<Scenario>, flags: &str) -> String {
     let tried = variant.runs.iter().any(|r| Some(r.scenario) == scenario && r.burst == 1);
     match tried && variant.runs.iter().all(|r| Some(r.scenario) != scenario || r.summary.n == 0) {
-        true => "no sample succeeded; the failures say why".into(),
+        true => "no sample succeeded; see the failures".into(),
         false => format!("run with `{flags}`"),
     }
 }

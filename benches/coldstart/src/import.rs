@@ -37,9 +37,9 @@ struct Found {
     notes: Vec<String>,
 }
 
-/// Why nothing was imported.
+/// The log has no start.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no {what} is in it{hint}; {next}")]
+#[error("the log has no {what}{hint}; {next}")]
 pub struct NothingFound {
     what: &'static str,
     hint: String,
@@ -49,7 +49,7 @@ pub struct NothingFound {
 /// Reads the text of a file; `name` becomes the variant's.
 ///
 /// # Errors
-/// [`NothingFound`] when no start is in it.
+/// [`NothingFound`] if the text has no start.
 pub fn import(
     platform: Platform,
     name: &str,
@@ -67,8 +67,8 @@ pub fn import(
         Platform::Scf => (EngineKind::Scf, scf::LEFT_OUT),
     };
     let mut notes = vec![
-        "imported from a log: nothing ran on this machine, no client's clock was there, so there \
-         is no total, no round trip and no residual"
+        "imported from a log: nothing ran on this machine, and a log has no client's clock, so \
+         there is no total, no round trip and no residual"
             .to_owned(),
     ];
     notes.extend(left_out.iter().map(|note| (*note).to_owned()));
@@ -109,7 +109,7 @@ pub fn import(
         engine,
         host: Host {
             kernel: "-".into(),
-            cpu_model: "not known: read from a log".into(),
+            cpu_model: "unknown: read from a log".into(),
             cores: 0,
             memory_bytes: 0,
             os: "-".into(),
@@ -128,7 +128,7 @@ fn sample(request_id: &str) -> Sample {
     Sample { on_platform: Some(of), ..Sample::default() }
 }
 
-/// The one value that all have; `None` where they differ or there is none.
+/// The value that all have in common; `None` if they differ or there is none.
 fn the_same(values: impl IntoIterator<Item = u64>) -> Option<u64> {
     let mut values = values.into_iter();
     let first = values.next()?;

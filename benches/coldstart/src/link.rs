@@ -25,7 +25,7 @@ pub struct Link {
 pub struct LinkError(String);
 
 impl Link {
-    /// As fast as this machine: nothing is modelled.
+    /// As fast as this machine, without a model.
     pub fn loopback() -> Self {
         Self { name: "loopback".into(), rate_bits_per_second: 0, round_trip: Duration::ZERO }
     }

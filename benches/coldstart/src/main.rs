@@ -18,6 +18,7 @@ use coldstart::run::{self, Onward, RunError, Watcher};
 use coldstart::work::Work;
 use coldstart::{baselines, compare, guidance, import, plot, report, table};
 use indicatif::{ProgressBar, ProgressStyle};
+use microimage::image::{Compression, Image};
 use microimage::manual;
 use microimage::registry::{Access, Keychain, Trust};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -41,10 +42,10 @@ const IMAGE_LIMIT_BYTES: u64 = 1 << 30;
 const MAX_LOG_BYTES: u64 = 1 << 30;
 /// Width of exported plots, in pixels.
 const PLOT_WIDTH: f64 = 880.0;
-/// As a shell reports SIGINT.
+/// The exit code with which a shell reports SIGINT.
 const EXIT_INTERRUPTED: u8 = 130;
 
-/// Why standard output could not be written, the first time.
+/// The first error of writing to standard output.
 static UNWRITTEN: Mutex<Option<io::Error>> = Mutex::new(None);
 
 /// Prints a line. A reader that closes early (`coldstart compare … | head -1`) does not change the
@@ -53,7 +54,7 @@ macro_rules! say {
     ($($text:tt)*) => { print(&format!("{}\n", format_args!($($text)*))) };
 }
 
-/// Prints a remark on standard error, which may be closed.
+/// Prints a note on standard error, which may be closed.
 macro_rules! remark {
     ($($text:tt)*) => {{
         let line = format!("coldstart: {}\n", format_args!($($text)*));
@@ -185,18 +186,18 @@ fn run_engine(args: &RunArgs) -> Result<ExitCode, String> {
         return Ok(ExitCode::from(code));
     }
     if !finished.left.is_empty() {
-        return Err("not everything that was made could be deleted, see above".into());
+        return Err("some created resources could not be deleted, see above".into());
     }
     if samples().any(|s| s.error.is_some()) {
         return Ok(ExitCode::from(EXIT_FAILED));
     }
     if !samples().any(|s| s.counts()) {
-        return Err("no sample is known to be what it was taken for, see the counts above".into());
+        return Err("no sample is confirmed by its log, see the counts above".into());
     }
     baseline.map_or(Ok(ExitCode::SUCCESS), |baseline| compare_loaded(&baseline, &results))
 }
 
-/// Keeps results, and shows them in every form.
+/// Writes results, and shows them in every form.
 fn show(results: &Results, path: &Path, export: &cli::ExportArgs) -> Result<(), String> {
     results.save(path).map_err(|e| e.to_string())?;
     say!("{}", table::render(results).trim_end());
@@ -205,7 +206,7 @@ fn show(results: &Results, path: &Path, export: &cli::ExportArgs) -> Result<(), 
     export_to(results, export)
 }
 
-/// Cold starts out of a platform's log.
+/// Imports cold starts from a platform's log.
 fn import(
     from: import::Platform,
     file: &Path,
@@ -221,7 +222,7 @@ fn import(
     };
     reader.take(MAX_LOG_BYTES + 1).read_to_end(&mut bytes).map_err(unread)?;
     if bytes.len() as u64 > MAX_LOG_BYTES {
-        return Err(format!("`{}` has over {MAX_LOG_BYTES} bytes: split it", file.display()));
+        return Err(format!("`{}` has over {MAX_LOG_BYTES} bytes; split it", file.display()));
     }
     let text = String::from_utf8_lossy(&bytes);
     let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
@@ -306,10 +307,10 @@ fn measure_baselines(only: &[String], args: RunArgs) -> Result<ExitCode, String>
     if built.is_empty() {
         return Err(match notes.first() {
             Some(note) => note.clone(),
-            None => format!("no comparison image is called {}", only.join(" or ")),
+            None => format!("unknown comparison image {}", only.join(" or ")),
         });
     }
-    // ours is read only now: building takes minutes the first time
+    // our image is read only now, because the first build takes minutes
     let mut targets = args.targets(&access())?;
     targets.extend(built);
     measure(&args, targets, notes)
@@ -332,7 +333,7 @@ fn measure(
         && !work.evicts().map_err(|e| format!("cannot work in `{}`: {e}", args.out.display()))?
     {
         return Err(format!(
-            "nothing can be evicted in `{}`, which is in memory: `--out` a folder on a disk",
+            "nothing can be evicted in `{}`, which is in memory; `--out` a folder on a disk",
             args.out.display()
         ));
     }
@@ -340,7 +341,15 @@ fn measure(
     notes.extend(more_notes);
     for target in targets.iter().filter(|t| t.image.total_compressed_bytes() >= IMAGE_LIMIT_BYTES) {
         notes.push(format!(
-            "{} is over the platform's limit of 1 GiB compressed: no function could be made of it",
+            "{} is over the platform's limit of 1 GiB compressed: the platform would refuse it",
+            target.name
+        ));
+    }
+    let pulls = definition.cases.iter().any(|case| case.scenario == Scenario::Cold);
+    for target in targets.iter().filter(|t| pulls && is_uncompressed(&t.image)) {
+        notes.push(format!(
+            "{}: its layers are not compressed (`docker save` writes them so); a registry has them \
+             compressed, and a pull from there is shorter: measure HOST/NAME:TAG",
             target.name
         ));
     }
@@ -417,6 +426,14 @@ fn load_baseline(path: &Path, engine: EngineKind) -> Result<Results, String> {
     Ok(baseline)
 }
 
+/// Whether it has a layer that is sent as it is: of a file of `docker save`, for example.
+fn is_uncompressed(image: &Image) -> bool {
+    image.layers().iter().any(|layer| {
+        let media_type = &layer.descriptor().media_type;
+        Compression::of_media_type(media_type) == Some(Compression::None)
+    })
+}
+
 /// Whether each instance of a burst can have a copy of the image here, and half of the disk stays
 /// free.
 fn fits_on_disk(case: &Case, last: &TurnSamples, targets: &[Target], out: &Path) -> bool {
@@ -480,11 +497,8 @@ fn draw(file: &Path, out: Option<&Path>, png: bool) -> Result<ExitCode, String> 
 
 /// SVG to PNG at twice the size, by librsvg's own program.
 fn rasterize(svg: &str, path: &Path) -> Result<(), String> {
-    let missing = |e| {
-        format!(
-            "PNG needs `rsvg-convert` (Debian's librsvg2-bin): {e}; the SVG is there without it"
-        )
-    };
+    let missing =
+        |e| format!("PNG needs `rsvg-convert` (Debian's librsvg2-bin): {e}; the SVG was written");
     let mut command = std::process::Command::new("rsvg-convert");
     command.args(["--zoom", "2", "--output"]).arg(path).stdin(std::process::Stdio::piped());
     let mut child = command.spawn().map_err(missing)?;
@@ -544,7 +558,8 @@ impl Watcher for Bar {
         if !self.keep_going {
             return Onward::Stop;
         }
-        self.progress.suspend(|| remark!("{what} is left out, it fails: {}", failure.message));
+        self.progress
+            .suspend(|| remark!("{what} is left out, because it fails: {}", failure.message));
         Onward::LeaveOut
     }
 }

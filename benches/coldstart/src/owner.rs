@@ -1,5 +1,5 @@
-//! Owner label of containers and images that a run leaves behind: it outlives the process and
-//! identifies no other one. A process number alone is not enough: it is used again, and has no
+//! Owner label of containers and images that a run leaves behind: it identifies the process, even
+//! after its end. A process number alone is not sufficient: the system reuses it, and it has no
 //! meaning on another machine or in another container.
 
 use std::fs;
@@ -35,7 +35,7 @@ pub fn is_name_of_gone(name: &str) -> bool {
 /// When a process started.
 pub fn started(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name, in parentheses, may hold anything; after it the third field comes first.
+    // The name, in parentheses, may contain anything; the third field follows it.
     stat.rsplit_once(')')?.1.split_whitespace().nth(22 - 3)?.parse().ok()
 }
 
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_a_gone_process_left_is_stale() {
+    fn only_leftovers_of_an_ended_process_are_stale() {
         let own = label().unwrap();
         assert!(!is_gone(&own), "{own}");
         let parts: Vec<&str> = own.split('/').collect();
@@ -77,7 +77,7 @@ mod tests {
         assert!(is_gone(&but(0, "another-boot")));
         assert!(!is_gone(&but(1, "1")), "a process of another namespace may live");
         assert!(is_gone(&but(2, "4294967294"))); // beyond any pid
-        assert!(is_gone(&but(3, "1")), "its number was given again");
+        assert!(is_gone(&but(3, "1")), "its number was reused");
         for text in
             ["", "/", "a/b/c", "coldstart-812", &format!("{own}/5"), &but(2, "x"), &but(3, "-1")]
         {

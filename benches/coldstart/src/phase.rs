@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn results_json_holds_the_name_that_people_read() {
+    fn results_json_has_the_displayed_name() {
         for phase in Phase::all() {
             let json = serde_json::to_value(phase).expect("a name");
             assert_eq!(json, phase.name());

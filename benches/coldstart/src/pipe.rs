@@ -1,4 +1,4 @@
-//! Model of a link: when a byte sent into it arrives at the other end: serialisation at the link's
+//! Model of a link: computes when a byte arrives at the other end, from serialisation at the link's
 //! rate, half a round trip, and TCP's slow start. Pure: time is an argument, and nothing sleeps.
 //! Not modelled: loss, congestion avoidance, queues of finite length, headers below TCP.
 
@@ -50,10 +50,10 @@ impl Flow {
         }
     }
 
-    /// When the window allows `bytes` that were ready at `now_ns` to leave: at once, or with the
-    /// acknowledgement that makes room. At most a window's worth at a time, see
-    /// [`Flow::largest_piece`]. Do not take the wire before that moment: a sender that waits for an
-    /// acknowledgement leaves it to the others.
+    /// The time at which the window allows `bytes` that were ready at `now_ns` to leave: at once,
+    /// or with the acknowledgement that makes room. `bytes` is at most one window, see
+    /// [`Flow::largest_piece`]. Do not occupy the wire before that time: while a sender waits for
+    /// an acknowledgement, others use the wire.
     pub fn leaves_ns(&mut self, now_ns: u64, bytes: u64) -> u64 {
         let mut leaves = now_ns;
         self.hear_until(leaves);
@@ -65,7 +65,7 @@ impl Flow {
         leaves
     }
 
-    /// Sends `bytes` at the moment [`Flow::leaves_ns`] gave; returns when the last of them arrives.
+    /// Sends `bytes` at the time from [`Flow::leaves_ns`]; returns when the last of them arrives.
     pub fn send(&mut self, wire: &mut Wire, link: &Link, leaves_ns: u64, bytes: u64) -> u64 {
         let arrives = wire.carry(link, leaves_ns, bytes).saturating_add(self.one_way_ns);
         self.in_flight_bytes += bytes;
@@ -73,7 +73,7 @@ impl Flow {
         arrives
     }
 
-    /// The most bytes to hand to one [`Flow::send`], so that a window is filled in pieces.
+    /// Largest number of bytes for one [`Flow::send`], so that a window is filled in pieces.
     pub fn largest_piece(&self) -> usize {
         INITIAL_WINDOW_BYTES as usize / 2
     }
@@ -91,18 +91,18 @@ impl Flow {
     }
 }
 
-/// How long `bytes` take over an idle link on a connection that has sent nothing yet: from the
-/// first byte sent to the last one received.
+/// Transfer time of `bytes` over an idle link on a new connection, from the first byte sent to the
+/// last one received.
 pub fn transfer_ns(link: &Link, bytes: u64) -> u64 {
     arrivals_ns(link, &[(0, bytes)]).first().copied().unwrap_or(0)
 }
 
-/// When each of several transfers over one link has arrived, given when each begins and its size in
-/// bytes; the transfer that may send first takes the wire.
+/// Arrival times of several transfers over one link; each has a start and a size in bytes. The
+/// transfer that may send first uses the wire.
 pub fn arrivals_ns(link: &Link, transfers: &[(u64, u64)]) -> Vec<u64> {
     let mut wire = Wire::default();
     let mut arrivals: Vec<u64> = transfers.iter().map(|&(begins_ns, _)| begins_ns).collect();
-    // What each has left, its flow, and when its next piece may leave.
+    // The remaining bytes of each, its flow, and the time at which its next piece may leave.
     let mut under_way: Vec<(usize, u64, Flow, u64)> = transfers
         .iter()
         .enumerate()
@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(two.send(&mut wire, &link, 0, 1000), 2 * MS);
     }
 
-    /// The story: a sender that waited for an acknowledgement held the wire meanwhile, and two
+    /// Regression: a sender that waited for an acknowledgement occupied the wire meanwhile. Two
     /// flows of 446 KB that began some milliseconds apart took 296 ms in place of 174.
     #[test]
     fn a_flow_that_waits_for_an_acknowledgement_leaves_the_wire_to_the_others() {
@@ -174,7 +174,7 @@ mod tests {
         let on_the_wire = bytes * 8 * 10; // nanoseconds at 100 Mbit/s
         for begins_ns in [0, MS, 5 * MS, 7 * MS, 14 * MS, 40 * MS, 1000 * MS] {
             let arrived = arrivals_ns(&link, &[(0, bytes), (begins_ns, bytes)]);
-            // Each can be held up by no more than what the other has on the wire.
+            // Each is delayed at most by the bytes of the other on the wire.
             assert!(
                 (alone..=alone + on_the_wire).contains(&arrived[0]),
                 "{begins_ns}: {arrived:?}, alone {alone}"
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn however_many_flows_share_the_wire_it_carries_its_rate_and_no_more() {
+    fn the_wire_carries_its_rate_for_any_number_of_flows() {
         let link: Link = "100Mbit/2ms".parse().unwrap();
         let transfers: Vec<_> = (0..16).map(|i| (i * 300_000, 1_250_000)).collect();
         let last = arrivals_ns(&link, &transfers).into_iter().max().unwrap() as f64 / 1e9;

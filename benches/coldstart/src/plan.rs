@@ -1,9 +1,10 @@
-//! `coldstart plan`: from measured cold starts, arrivals and the platform's rules it computes the
-//! share of requests that meet a cold start, their latency, how many provisioned instances a target
-//! needs, and their cost. A discrete-event simulation, exact event by event and seeded.
+//! Capacity planning (`coldstart plan`): from measured cold starts, arrivals and the platform's
+//! rules it computes the share of requests that meet a cold start, their latency, the number of
+//! provisioned instances that a target needs, and their cost. It is a discrete-event simulation,
+//! exact for each event, with a seed.
 //!
 //! Read in this order: [`random`], [`duration`] and [`distribution`] (numbers), [`erlang`] (closed
-//! forms to hold it against), [`histogram`], [`events`], [`limiter`], [`provision`] and [`cold`]
+//! forms to test against), [`histogram`], [`events`], [`limiter`], [`provision`] and [`cold`]
 //! (the parts), [`pool`] (the instances of one function: the core), [`arrivals`] and [`trace`],
 //! [`tally`], [`fleet`] (the functions of a region), [`simulate`] (one scenario), [`rules`] and
 //! [`bill`] (the platforms), [`estimate`], [`target`] and [`search`], [`measured`], [`sweep`] (all

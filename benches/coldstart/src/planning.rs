@@ -1,4 +1,4 @@
-//! Running `coldstart plan`: reads files, shows progress, writes plan.json and the report.
+//! Command `coldstart plan`: reads files, shows progress, writes plan.json and the report.
 
 use crate::cli::plan::{PlanArgs, PlanCommand};
 use clap::ValueEnum;
@@ -130,7 +130,7 @@ fn save(path: Option<&Path>, text: &str) -> Result<(), Failed> {
     results::write(path, text.as_bytes()).map_err(|e| Failed::Cannot(e.to_string()))
 }
 
-/// Shows on a terminal how many requests are done while `work` goes on.
+/// Shows the number of simulated requests on a terminal while `work` runs.
 fn watched<R>(progress: &AtomicU64, work: impl FnOnce() -> R) -> R {
     if !std::io::stderr().is_terminal() {
         return work();

@@ -29,13 +29,13 @@ pub fn colours() -> String {
     )
 }
 
-/// The colours that belong to no phase.
+/// The colours that do not belong to a phase.
 const LIGHT: &str = "--ground:#fbfbf9;--surface:#fff;--ink:#1d1d1b;--muted:#686862;--line:#e3e3dd;\
                      --mark:#b3261e;";
 const DARK: &str = "--ground:#141413;--surface:#1d1d1b;--ink:#ecece6;--muted:#a3a39b;\
                     --line:#35352f;--mark:#ff8a80;";
 
-/// How the elements of a plot look; needs [`colours`].
+/// CSS of a plot's elements; it needs [`colours`].
 pub fn style() -> String {
     let phases = Phase::all().iter().map(|phase| format!("svg .{phase}{{fill:var(--{phase})}}"));
     format!("{TEXT_STYLE}{}{MARK_STYLE}", phases.collect::<String>())

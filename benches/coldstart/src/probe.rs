@@ -20,16 +20,15 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 /// Pause between two turns of the loop if the core is shared with instances; it is the loop's
 /// resolution.
 const REST_NS: u64 = 100_000;
-/// Turns of the loop between two looks at whether the instance still lives.
+/// Turns of the loop between two checks that the instance is alive.
 const TURNS_BETWEEN_LOOKS: u32 = 256;
-/// How long one connect may take: on an instance's own loopback it never waits, on a bridge whose
-/// other end has gone it would wait for ARP and for retransmissions, and neither for the deadline
-/// nor for the user.
+/// Time limit of one connect. On an instance's own loopback it never waits. On a bridge whose other
+/// end is gone it would wait for ARP and retransmissions, beyond the deadline and an interruption.
 const CONNECT_US: suseconds_t = 50_000;
-/// How long an instance that was started ahead may take to notice that its first visitor has left.
+/// Time that an instance that was started ahead has to notice that its first connection is closed.
 const SETTLE_US: suseconds_t = 50_000;
 
-/// The moments of one request, in CLOCK_MONOTONIC nanoseconds.
+/// The times of one request, in CLOCK_MONOTONIC nanoseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exchange {
     /// The first connect was called.
@@ -40,7 +39,7 @@ pub struct Exchange {
     pub first_byte_ns: u64,
     /// The last byte of the reply arrived.
     pub last_byte_ns: u64,
-    /// Connects that were refused before one was accepted, and how long that took.
+    /// Number of connects that were refused before one was accepted.
     pub refused: u32,
     /// From the first connect to the last refused one, in nanoseconds.
     pub refused_for_ns: u64,
@@ -54,15 +53,15 @@ pub enum ProbeError {
     /// No connection was accepted in time.
     #[error("nothing listened on port {port} within {waited_ms} ms")]
     NeverListened {
-        /// The port that was asked.
+        /// The port.
         port: u16,
-        /// How long the probe waited.
+        /// Time that the probe waited.
         waited_ms: u64,
     },
     /// No whole reply came in time.
     #[error("it listened, but did not answer within {waited_ms} ms")]
     NeverAnswered {
-        /// How long the probe waited.
+        /// Time that the probe waited.
         waited_ms: u64,
     },
     /// The program closed the connection first.
@@ -126,11 +125,11 @@ impl Probe<'_> {
         let (refused, refused_for_ns) = self.connect(socket, began_ns, &mut ended)?;
         let connected_ns = clock::now_ns();
         setsockopt(socket, sockopt::TcpNoDelay, &true).map_err(failed)?;
-        // no SIGPIPE comes of it: std ignores that
+        // std ignores SIGPIPE
         match send(socket.as_raw_fd(), self.request, MsgFlags::empty()) {
             Ok(sent) if sent == self.request.len() => {}
             Ok(_) => return Err(failed(Errno::EMSGSIZE)),
-            // It accepted, and ended before the request could be sent.
+            // The program accepted, and ended before the request could be sent.
             Err(Errno::ECONNRESET | Errno::EPIPE) => {
                 look(&mut ended, true)?;
                 return Err(ProbeError::Closed);
@@ -178,8 +177,7 @@ impl Probe<'_> {
                     return Ok((refused, last_refusal_ns - began_ns - waited_ns));
                 }
                 Err(Errno::ECONNREFUSED | Errno::EINTR | Errno::ECONNABORTED) => refused += 1,
-                // An instance with an interface of its own, before that is up or after it has gone:
-                // `ended` tells which.
+                // The instance's own interface is not up yet, or is gone: `ended` tells which.
                 Err(
                     Errno::EHOSTUNREACH
                     | Errno::ENETUNREACH
@@ -192,7 +190,7 @@ impl Probe<'_> {
             }
             last_refusal_ns = clock::now_ns();
             if slow {
-                // no turn of a tight loop, nothing to calibrate with
+                // not a turn of a tight loop, so it must not be used for calibration
                 waited_ns += last_refusal_ns - turn_ns;
             }
             if !self.spins {

@@ -1,6 +1,6 @@
-//! Pull, the reading side of the OCI distribution-spec: manifest first, then configuration and
-//! layers in parallel. Every byte is verified while it arrives, and a file is kept only if its
-//! digest is right. Plain HTTP to loopback only; no authentication, no cache between pulls.
+//! Pull of an image by the OCI distribution-spec: manifest first, then configuration and layers in
+//! parallel. Every byte is verified while it arrives, and a file is kept only if its digest is
+//! right. It uses plain HTTP to loopback only, without authentication and without a cache.
 
 use microimage::digest::{Digest, VerifyingReader};
 use microimage::image::{self, Blob, Descriptor, Image, MAX_JSON_BYTES, media_type};
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// Blobs fetched at once: Docker Engine's default (dockerd, max-concurrent-downloads).
 const PARALLEL_BLOBS: usize = 3;
-/// Silence after which a registry counts as broken.
+/// Time without data after which a registry counts as broken.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Place of an image in a registry.
@@ -39,7 +39,7 @@ pub enum PullError {
         source: Box<ureq::Error>,
     },
     /// The registry refused.
-    #[error("GET {url}: the registry answered `{status}`; is the image there under that name?")]
+    #[error("GET {url}: the registry answered `{status}`; check the image's name")]
     Status {
         /// The requested URL.
         url: String,
@@ -63,15 +63,17 @@ pub enum PullError {
         source: io::Error,
     },
     /// The manifest is not the requested one.
-    #[error("the manifest's digest is `{found}`, asked for was `{asked}`; the registry is broken")]
+    #[error(
+        "the manifest's digest is `{found}`, not the requested `{asked}`; the registry is broken"
+    )]
     Manifest {
         /// The requested digest.
         asked: String,
         /// The digest of the received manifest.
         found: Digest,
     },
-    /// This machine can start no further thread.
-    #[error("no thread to pull with: {0}")]
+    /// This machine cannot start another thread.
+    #[error("cannot start a thread for the pull: {0}")]
     Thread(#[source] io::Error),
     /// The image cannot be read.
     #[error(transparent)]
@@ -112,7 +114,7 @@ pub fn pull(source: &Source, folder: &Path) -> Result<Image, PullError> {
     for layer in manifest.layers() {
         wanted.push(image::descriptor(layer)?);
     }
-    // the longest first: it bounds the pull
+    // the longest first, because it bounds the duration of the pull
     wanted.sort_by_key(|d| std::cmp::Reverse(d.size_bytes));
     wanted.dedup();
     let config = image::descriptor(manifest.config())?;
@@ -126,9 +128,9 @@ pub fn pull(source: &Source, folder: &Path) -> Result<Image, PullError> {
     })?)
 }
 
-/// One connection, kept alive between requests. Each thread of a pull has its own, so that it is
-/// not left to chance which blob uses the connection that brought the manifest, and so saves a
-/// handshake and has a wider window.
+/// One connection, kept alive between requests. Each thread of a pull has its own. So it does not
+/// depend on chance which blob uses the connection of the manifest, which saves a handshake and has
+/// a wider window.
 fn agent() -> ureq::Agent {
     ureq::Agent::config_builder()
         .http_status_as_error(false)
@@ -231,11 +233,11 @@ mod tests {
     const CONFIG: &[u8] = br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers",
         "diff_ids":["sha256:0000000000000000000000000000000000000000000000000000000000000000"]}}"#;
 
-    /// The number of a connection, and what was asked on it.
+    /// The number of a connection, and a path requested on it.
     type SeenRequests = Arc<Mutex<Vec<(usize, String)>>>;
 
-    /// A registry with one image of one layer; notes which connection asked for what. Gives its
-    /// address, the layer's path and the notes.
+    /// A registry with one image of one layer, which records the requests of each connection.
+    /// Returns its address, the layer's path and the record.
     fn registry() -> (String, String, SeenRequests) {
         let layer = vec![b'l'; 10_000];
         let blob = |kind: &str, bytes: &[u8]| {
@@ -284,10 +286,10 @@ mod tests {
         (base, notes, asked)
     }
 
-    /// The story: whichever thread came first took the connection that had brought the manifest,
-    /// and a pull over a far link had three typical times in place of one.
+    /// Regression: the first thread took the connection of the manifest, so a pull over a far link
+    /// had three typical times in place of one.
     #[test]
-    fn the_largest_blob_rides_on_the_connection_that_brought_the_manifest() {
+    fn the_largest_blob_uses_the_connection_of_the_manifest() {
         for _ in 0..20 {
             let (base, layer_path, asked) = registry();
             let folder = tempfile::tempdir().unwrap();

@@ -34,7 +34,7 @@ pub struct Registry {
 /// Traffic so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Traffic {
-    /// Requests answered, whatever the answer.
+    /// Answered requests, with any status.
     pub requests: u64,
     /// Bytes of bodies sent.
     pub bytes: u64,
@@ -58,7 +58,7 @@ impl Registry {
     /// Listens on a free port of loopback.
     ///
     /// # Errors
-    /// When no port or no thread can be had.
+    /// If no port is free or no thread can be started.
     pub fn start() -> io::Result<Self> {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
@@ -79,7 +79,7 @@ impl Registry {
         Ok(Self { address, shared, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -87,7 +87,7 @@ impl Registry {
     /// Serves `image` as `name` under `tag` and under its digest.
     ///
     /// # Errors
-    /// When a layer cannot be read.
+    /// If a layer cannot be read.
     pub fn serve(&self, name: &str, tag: &str, image: &Image) -> io::Result<()> {
         for layer in image.layers() {
             let mut bytes = Vec::new();
@@ -181,7 +181,7 @@ impl Shared {
         let Some(content) = found else {
             let code =
                 if path.contains("/manifests/") { "MANIFEST_UNKNOWN" } else { "BLOB_UNKNOWN" };
-            return error(StatusCode::NOT_FOUND, code, "no such thing here");
+            return error(StatusCode::NOT_FOUND, code, "not found");
         };
         let length = content.bytes.len();
         let body = if request.method() == Method::HEAD { Bytes::new() } else { content.bytes };
@@ -269,7 +269,7 @@ mod tests {
         assert_eq!(
             (traffic.requests, traffic.bytes),
             (9, 4),
-            "bodies that were asked for, not what errors say"
+            "requested bodies, without the bodies of errors"
         );
     }
 }

@@ -29,7 +29,7 @@ impl Relay {
     /// Listens on a free port of loopback and carries every connection to `upstream` over `link`.
     ///
     /// # Errors
-    /// When no port can be had.
+    /// If no port is free.
     pub fn start(link: &Link, upstream: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
@@ -41,8 +41,8 @@ impl Relay {
                 if stop.load(Ordering::Relaxed) {
                     break;
                 }
-                // A refused upstream closes the peer's connection, as a router would not: the
-                // puller then reports it.
+                // If the upstream refuses, this closes the peer's connection, unlike a router, so
+                // that the puller reports it.
                 let _ = connect(peer, upstream, &link, &wires);
             }
         })?;
@@ -173,14 +173,14 @@ mod tests {
     fn the_first_answer_takes_two_round_trips_and_the_next_one() {
         let link: Link = "1Gbit/20ms".parse().unwrap();
         let relay = Relay::start(&link, upstream()).unwrap();
-        // Lower bounds: a busy machine makes anything later, nothing earlier, if the clock starts
-        // before the handshake does.
+        // Lower bounds: on a busy machine everything is later and nothing is earlier, because the
+        // clock starts before the handshake.
         let began = clock::now_ns();
         let mut stream = TcpStream::connect(relay.address()).unwrap();
         ask(&mut stream, 10);
         let first = clock::since_ns(began);
         assert!(first >= 40_000_000, "handshake and answer: {first} ns");
-        // The quickest of many: one that a busy machine held up says nothing of the link.
+        // The fastest of many, because a busy machine delays single ones.
         let quickest = (0..50).map(|_| ask(&mut stream, 10)).min().unwrap();
         assert!((20_000_000..40_000_000).contains(&quickest), "answer alone: {quickest} ns");
     }
@@ -193,8 +193,8 @@ mod tests {
         assert!(ask(&mut stream, 1_000_000) >= 100_000_000); // 1 MB at 10 MB/s
     }
 
-    /// The story is that of `pipe`: the second of two transfers that began apart took as long as
-    /// both one after the other.
+    /// Regression, as in `pipe`: the second of two transfers that began at different times took as
+    /// long as both one after the other.
     #[test]
     fn transfers_that_begin_apart_share_the_wire() {
         const BYTES: usize = 400_000; // 2.5 s of slow start and waiting, 0.16 s of the wire
@@ -210,7 +210,7 @@ mod tests {
         let second = later.join().unwrap();
         // handshake, and the question's way
         let alone = crate::pipe::transfer_ns(&link, BYTES as u64) + 600_000_000;
-        // what the other has on the wire, and a round trip for a busy machine
+        // the bytes of the other on the wire, and a round trip for a busy machine
         let worst = alone + 160_000_000 + 400_000_000;
         assert!(first < worst && second < worst, "{first} and {second}, alone {alone}");
     }

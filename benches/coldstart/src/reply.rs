@@ -1,5 +1,5 @@
-//! End of a reply: HTTP/1.1 response framing (RFC 9112, section 6) for bytes that arrive in any
-//! pieces. Bytes in, verdict out; no socket, no clock. httparse parses heads.
+//! Reader of a reply to its end: HTTP/1.1 response framing (RFC 9112, section 6) for bytes that
+//! arrive in any pieces. It has no socket and no clock. httparse parses heads.
 
 use crate::request::Answer;
 
@@ -12,7 +12,7 @@ const SIZE_LIMIT_BYTES: usize = 16 * 1024 * 1024;
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReplyError {
     /// The bytes are not HTTP.
-    #[error("what came back is not HTTP/1: {0}")]
+    #[error("the reply is not HTTP/1: {0}")]
     NotHttp(String),
     /// The connection ended inside the reply.
     #[error("the connection closed in the middle of the reply, after {0} bytes")]
@@ -22,8 +22,8 @@ pub enum ReplyError {
     TooLarge,
 }
 
-/// Collects a reply until it is complete. Each byte is looked at once, however small the pieces
-/// are, because this time is part of the sample.
+/// Collects a reply until it is complete. It reads each byte only once, even if the pieces are
+/// small, because this time is part of the sample.
 #[derive(Debug, Default)]
 pub struct Collector {
     /// Bytes not yet parsed: the head, then the rest of the body.
@@ -44,12 +44,12 @@ enum Framing {
 }
 
 impl Collector {
-    /// For the reply to a HEAD, or to anything else.
+    /// A collector for the reply to a HEAD, or to another method.
     pub fn new(bodiless: bool) -> Self {
         Self { bodiless, ..Self::default() }
     }
 
-    /// Adds bytes; returns the answer once its last byte is there.
+    /// Adds bytes; returns the answer when its last byte has arrived.
     ///
     /// # Errors
     /// [`ReplyError`]
@@ -62,10 +62,10 @@ impl Collector {
         self.answer(false)
     }
 
-    /// The peer has closed.
+    /// Ends the reply because the peer has closed.
     ///
     /// # Errors
-    /// [`ReplyError::Cut`] unless the close is what ends the reply.
+    /// [`ReplyError::Cut`], unless the close ends the reply.
     pub fn closed(mut self) -> Result<Answer, ReplyError> {
         self.answer(true)?.ok_or(ReplyError::Cut(self.received_bytes))
     }
@@ -139,8 +139,8 @@ fn framing(status: u16, fields: &[httparse::Header<'_>]) -> Result<Framing, Repl
         })
 }
 
-/// Adds the whole chunks of `bytes` to `body`: how many bytes they take, and whether the last chunk
-/// and the line after the trailers are among them.
+/// Adds the complete chunks of `bytes` to `body`. Returns their size in `bytes`, and whether the
+/// last chunk and the line after the trailers are among them.
 fn dechunk(bytes: &[u8], body: &mut Vec<u8>) -> Result<(usize, bool), ReplyError> {
     let mut at = 0;
     loop {
@@ -153,7 +153,7 @@ fn dechunk(bytes: &[u8], body: &mut Vec<u8>) -> Result<(usize, bool), ReplyError
         };
         let rest = rest.get(skip..).unwrap_or_default();
         if size == 0 {
-            // Trailers end with an empty line; without any, that line comes at once.
+            // Trailers end with an empty line, which follows at once if there are none.
             let done = rest.starts_with(b"\r\n") || rest.windows(4).any(|w| w == b"\r\n\r\n");
             return Ok((at, done));
         }
@@ -173,7 +173,7 @@ fn dechunk(bytes: &[u8], body: &mut Vec<u8>) -> Result<(usize, bool), ReplyError
 mod tests {
     use super::*;
 
-    /// Feeds every prefix: nothing but the whole gives an answer.
+    /// Feeds every prefix: only the whole reply gives an answer.
     fn whole_only(reply: &[u8], status: u16, body: &[u8]) {
         for cut in 0..reply.len() {
             assert_eq!(Collector::default().push(&reply[..cut]), Ok(None), "{cut} bytes");

@@ -79,7 +79,7 @@ impl FromStr for Ask {
 }
 
 impl Ask {
-    /// The request as sent (RFC 9112), for an instance that is asked as `host`.
+    /// The request as sent (RFC 9112), with `host` as its Host field.
     pub fn to_bytes(&self, host: &str) -> Vec<u8> {
         let Self { method, path, body, headers } = self;
         let mut text =
@@ -129,7 +129,7 @@ impl Expected {
     /// Compares an answer; the first answer of a variant becomes the expected one.
     ///
     /// # Errors
-    /// What is wrong with the answer, with the beginning of its body.
+    /// A message that states what is wrong with the answer, with the beginning of its body.
     pub fn check(&mut self, answer: &Answer) -> Result<(), String> {
         if answer.status != 200 {
             return Err(format!(
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn asks_with_another_triggers_event() {
+    fn sends_the_event_of_another_trigger() {
         let text =
             String::from_utf8(Ask::of_event("{\"Records\":[]}".into()).to_bytes("h")).unwrap();
         assert!(text.starts_with("POST /event-invoke HTTP/1.1\r\n"), "{text}");
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_a_request_and_refuses_what_is_none() {
+    fn parses_a_request_and_refuses_invalid_ones() {
         let get: Ask = "GET:/x?y=1".parse().unwrap();
         assert_eq!(
             get.to_bytes("h"),

@@ -1,5 +1,6 @@
-//! results.json: the only link between measuring and drawing. Types, and writing them complete or
-//! not at all: a temporary file, then a rename. The schema is docs/CONTRACTS.md, section 5.
+//! Results of a run and their file, results.json, which measuring writes and drawing reads. The
+//! file is written completely or not at all: a temporary file, then a rename. docs/CONTRACTS.md,
+//! section 5, has the schema.
 
 mod platform;
 
@@ -88,7 +89,7 @@ impl std::fmt::Display for EngineKind {
 pub struct Overhead {
     /// The floor's start, exec to reply.
     pub start_ns_median: Option<f64>,
-    /// How many samples of the floor.
+    /// Number of samples of the floor.
     pub n: usize,
     /// One turn of the connect loop: the largest delay in noticing an instance's first accept.
     #[serde(default)]
@@ -105,16 +106,16 @@ pub struct Overhead {
     pub create_ns_median: Option<f64>,
 }
 
-/// The tool's own part in the smallest start of a run.
+/// The tool's own share of the smallest start of a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct OwnShare<'a> {
     /// One turn of the connect loop, median.
     pub step_ns: f64,
     /// The smallest median start.
     pub start_ns: f64,
-    /// Whose start that is.
+    /// The variant with that start.
     pub variant: &'a str,
-    /// `step_ns` in `start_ns`.
+    /// `step_ns` as a share of `start_ns`.
     pub share: f64,
 }
 
@@ -130,13 +131,13 @@ pub struct Variant {
     pub compressed_bytes: Option<u64>,
     /// The layers' tars; `None` until one sample has unpacked them.
     pub uncompressed_bytes: Option<u64>,
-    /// How many layers it has; 0 where `compressed_bytes` is `None`.
+    /// Number of layers; 0 if `compressed_bytes` is `None`.
     pub layers: usize,
     /// Its runs, in the order they were measured.
     pub runs: Vec<Run>,
 }
 
-/// The samples of one variant under one set of circumstances.
+/// The samples of one variant under one set of conditions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// The link's name.
@@ -216,8 +217,8 @@ pub enum PageCache {
 pub struct Sample {
     /// Position in the whole run's random order.
     pub order: usize,
-    /// When the sample should have begun, from the run's beginning. Total counts from here in a
-    /// burst.
+    /// Intended start of the sample, from the run's beginning. In a burst the total counts from
+    /// this time.
     pub intended_start_ns: u64,
     /// From connecting to the registry to the last verified blob.
     pub pull_ns: Option<u64>,
@@ -231,10 +232,10 @@ pub struct Sample {
     pub first_byte_ns: Option<u64>,
     /// From exec to the last byte of the first correct reply.
     pub start_ns: Option<u64>,
-    /// From the sample's beginning to the same last byte, by stamps of its own.
+    /// From the sample's beginning to the same last byte, with its own time stamps.
     pub total_ns: Option<u64>,
-    /// The most memory that the instance's first process had resident until its reply (proc(5),
-    /// VmHWM: shared and file pages too).
+    /// Peak resident memory of the instance's first process until its reply (proc(5), VmHWM, which
+    /// includes shared and file pages).
     #[serde(default)]
     pub peak_resident_bytes: Option<u64>,
     /// Whether it is far from the median; it still counts.
@@ -266,7 +267,7 @@ pub struct Guidance {
     pub link: Option<String>,
     /// What the platform advises.
     pub advice: String,
-    /// The page with it.
+    /// The page that has the advice.
     pub source: String,
     /// Whether the number rests on a model (a link, a price) rather than on this machine alone.
     pub modelled: bool,
@@ -274,13 +275,16 @@ pub struct Guidance {
     pub measured: String,
     /// 95 % bootstrap interval of what was measured, in `unit`.
     pub ci95: Option<[f64; 2]>,
-    /// Of `ci95`.
+    /// The unit of `ci95`.
     #[serde(default)]
     pub unit: Option<Unit>,
     /// The share of the cold start that the advice can remove at most, 0 to 1.
     pub max_share: Option<f64>,
-    /// What to do, as text.
+    /// The finding and the advice, as text of one line.
     pub verdict: String,
+    /// Assumptions and further numbers behind the verdict, as text; only the report shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<String>,
 }
 
 /// The unit of an interval.
@@ -296,7 +300,7 @@ pub enum Unit {
 }
 
 impl Sample {
-    /// How long a phase took; `None` where the scenario or the engine does not have it.
+    /// Duration of a phase; `None` if the scenario or the engine does not have it.
     pub fn phase_ns(&self, phase: Phase) -> Option<u64> {
         match phase {
             Phase::Pull => self.pull_ns,
@@ -318,8 +322,8 @@ impl Overhead {
         }
     }
 
-    /// What the floor's image takes before its program starts: every phase but the start, in
-    /// nanoseconds. `None` unless all of them were measured.
+    /// Time that the floor's image takes before its program starts: every phase except the start,
+    /// in nanoseconds. `None` unless all of them were measured.
     pub fn before_start_ns(&self) -> Option<Vec<(Phase, f64)>> {
         let before = Phase::all().iter().filter(|&&phase| phase != Phase::Start);
         before.map(|&phase| Some((phase, self.phase_ns(phase)?))).collect()
@@ -363,7 +367,7 @@ impl Run {
             .collect()
     }
 
-    /// The same totals, those of one burst together. Without bursts each round has one.
+    /// The same totals, grouped by burst. Without bursts each group has one.
     pub fn rounds_ns(&self) -> Vec<Vec<f64>> {
         let of = |round: &[Sample]| -> Vec<f64> {
             round
@@ -409,7 +413,7 @@ impl Run {
     }
 }
 
-/// Why results could not be read or kept.
+/// Why results could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It cannot be written.
@@ -428,7 +432,7 @@ pub enum Error {
         /// The underlying error.
         source: io::Error,
     },
-    /// It has another content.
+    /// It does not have results of this schema.
     #[error("`{path}` has no results of schema {SCHEMA}: {reason}")]
     Schema {
         /// The file.
@@ -453,7 +457,7 @@ impl Results {
         Some(OwnShare { step_ns, start_ns, variant: &variant.name, share: step_ns / start_ns })
     }
 
-    /// Keeps the results at `path`: whole or not at all.
+    /// Writes the results to `path`, completely or not at all.
     ///
     /// # Errors
     /// [`Error::Write`]; the previous file is then untouched.
@@ -464,9 +468,9 @@ impl Results {
         write(path, text.as_bytes())
     }
 
-    /// Keeps the results in `folder` under their day, engine and machine, and gives the path. A
-    /// record is never replaced: another run of the same day gets a number, the same run its path
-    /// again.
+    /// Writes the results into `folder` under their day, engine and machine; returns the path. A
+    /// record is never replaced: another run of the same day gets a number, and the same run gets
+    /// its old path.
     ///
     /// # Errors
     /// [`Error::Write`].
@@ -493,7 +497,7 @@ impl Results {
         }
     }
 
-    /// Reads what [`Results::save`] kept.
+    /// Reads results that [`Results::save`] has written.
     ///
     /// # Errors
     /// [`Error::Read`] or [`Error::Schema`].
@@ -509,10 +513,10 @@ impl Results {
     }
 }
 
-/// Writes a file whole or not at all; the error says which file.
+/// Writes a file completely or not at all; the error names the file.
 ///
 /// # Errors
-/// [`Error::Write`]; what was at `path` is then still there.
+/// [`Error::Write`]; the previous file then still exists.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     stage::write_file(path, bytes).map_err(|source| Error::Write { path: path.into(), source })
 }

@@ -19,7 +19,7 @@ pub struct Definition {
     pub samples: usize,
     /// Rounds before the first kept one; they fill caches and give the reference answers.
     pub warmups: usize,
-    /// Of the random order.
+    /// Seed of the random order.
     pub seed: u64,
     /// Notes for a reader of the results.
     pub notes: Vec<String>,
@@ -40,7 +40,7 @@ pub trait Watcher {
 /// How to continue with a case that failed at its first try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Onward {
-    /// It is measured all the same.
+    /// The case is measured nevertheless.
     Measure,
     /// The failure is its result; the other cases are measured.
     LeaveOut,
@@ -52,12 +52,12 @@ impl Watcher for () {
     fn sampled(&mut self, _: usize, _: usize, _: &str) {}
 }
 
-/// How a run ended.
+/// Result of a run.
 #[derive(Debug)]
 pub struct Finished {
-    /// The whole rounds that were taken.
+    /// The complete rounds that were taken.
     pub results: Results,
-    /// Why not all samples were taken, if so. What was taken is in `results`.
+    /// Why the run ended before all samples were taken, if it did. `results` has those taken.
     pub stopped: Option<EngineError>,
     /// The case whose first turn failed, after which nothing more was measured.
     pub gave_up: Option<String>,
@@ -69,7 +69,7 @@ pub enum RunError {
     /// The engine cannot work.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The results cannot be kept.
+    /// The results cannot be written.
     #[error(transparent)]
     Results(#[from] results::Error),
 }
@@ -97,7 +97,7 @@ pub fn ramp(
             rest.into_iter().partition(|case| Case { burst: first.burst, ..case.clone() } == first);
         rest = others;
         series.sort_by_key(|case| case.burst);
-        let mut last = engine.take(&series[0])?; // fills caches; not kept as a sample
+        let mut last = engine.take(&series[0])?; // fills caches and is not a sample
         if first_failure(&last.samples).is_some_and(|failure| !failure::is_no_room(failure)) {
             // A case that fails alone is not tried in a burst: the run reports its failure.
             done += series.len();
@@ -137,7 +137,7 @@ pub fn ramp(
                     case.burst
                 ));
             }
-            // a case that fails will fail again in the counting rounds, and be the run's result
+            // a case that fails will fail again in the counted rounds, and is then the run's result
             kept.push(case);
         }
         notes.extend(ended);
@@ -267,8 +267,8 @@ impl State {
         self.tried[at] = Some(onward);
         let variant = &mut self.results.variants[variant];
         variant.uncompressed_bytes = variant.uncompressed_bytes.or(outcome.uncompressed_bytes);
-        // A warm-up that fails is kept only where nothing follows it: otherwise the same will
-        // happen in the rounds that count.
+        // A failed warm-up is kept only if nothing follows it: otherwise the failure repeats
+        // in the counted rounds.
         if warm_up && onward == Onward::Measure {
             return Ok(onward);
         }
@@ -276,7 +276,7 @@ impl State {
         (run.requests, run.bytes) =
             (run.requests.max(outcome.requests), run.bytes.max(outcome.bytes));
         for mut sample in outcome.samples {
-            // A sample that failed before its start has no moment.
+            // A sample that failed before its start has no time.
             if sample.intended_start_ns > 0 {
                 let began_ns = *self.began_ns.get_or_insert(sample.intended_start_ns);
                 sample.intended_start_ns = sample.intended_start_ns.saturating_sub(began_ns);
@@ -315,7 +315,7 @@ impl State {
         };
     }
 
-    /// Nothing of an interrupted round is kept: some cases would have one sample more than others,
+    /// Drops an interrupted round: otherwise some cases would have one sample more than others,
     /// taken under other conditions.
     fn finish(mut self, stopped: Option<EngineError>) -> Finished {
         for ((variant, place), tried) in self.places.iter().zip(&self.tried) {

@@ -1,4 +1,4 @@
-//! The engine that was asked for, started on this machine.
+//! Start of the requested engine on this machine.
 
 use crate::cli::RunArgs;
 use coldstart::engine::containerd::Containerd;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-/// Builds the floor and starts the engine that was asked for.
+/// Builds the floor and starts the requested engine.
 pub fn start_engine(
     args: &RunArgs,
     targets: &[Target],
@@ -46,7 +46,7 @@ pub fn start_engine(
                         .map_err(|e| format!("this machine's addresses cannot be listed: {e}"))?
                         .unheard();
                     if !network.has_uplink() {
-                        return Err(format!("`--network` cannot be had: {network}"));
+                        return Err(format!("`--network` is not possible here: {network}"));
                     }
                     Some(Arc::new(network))
                 }
@@ -68,13 +68,13 @@ pub fn start_engine(
             expected.inspect(|body| engine.expect(body));
             Ok(Box::new(engine))
         }
-        EngineKind::Containerd if args.network => {
-            Err("the containerd engine brings no network: its instances have loopback only; leave \
-             `--network` out, or use `--engine embedded`"
-                .into())
-        }
+        EngineKind::Containerd if args.network => Err(
+            "the containerd engine has no network: its instances have loopback only; leave out \
+             `--network`, or use `--engine embedded`"
+                .into(),
+        ),
         kind if args.network => {
-            Err(format!("the {kind} engine gives each instance its network; leave `--network` out"))
+            Err(format!("the {kind} engine gives each instance its network; leave out `--network`"))
         }
         kind => {
             let floor = match floor {

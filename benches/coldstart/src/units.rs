@@ -1,7 +1,7 @@
 //! Numbers for people: three digits and a unit. Pure; terminal and report share it, so that both
 //! show the same.
 
-/// A time in nanoseconds, with the unit that leaves one to three digits before the point.
+/// A time in nanoseconds, in the unit that gives one to three digits before the point.
 pub fn duration(ns: f64) -> String {
     let (value, unit) = match ns.abs() {
         x if x < 1e3 => (ns, "ns"),
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_never_rounded_to_all() {
+    fn a_share_is_never_rounded_to_100_or_0_per_cent() {
         assert_eq!(percent(0.996), "99.6 %");
         assert_eq!(percent(0.9999), "over 99.9 %");
         assert_eq!(percent(0.5), "50 %");

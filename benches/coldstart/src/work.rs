@@ -16,16 +16,17 @@ const PREFIX: &str = "work-";
 /// Inodes of 16 block groups of 8192, which ext4 fills one after the other (mkfs.ext4's defaults,
 /// flex_bg).
 const APART_INODES: u64 = 16 * 8192;
-/// Folders that a new one keeps away from; a disk of 252 GB has twice as many places.
+/// Number of earlier folders from which a new one stays apart; a disk of 252 GB has twice as many
+/// places.
 const PLACES: usize = 64;
-/// Names that are tried for one folder; a small disk has fewer places than are wanted.
+/// Number of names to try for one folder; a small disk may have too few places.
 const DRAWS: usize = 16;
 
 /// A folder of this process, removed with everything in it when dropped.
 pub struct Work {
     path: PathBuf,
     made: AtomicUsize,
-    /// Inode numbers of the last folders, where the file system keeps them apart.
+    /// Inode numbers of the last folders, if the file system keeps them apart.
     places: Option<Mutex<VecDeque<u64>>>,
 }
 
@@ -33,7 +34,7 @@ impl Work {
     /// Makes a folder below `parent` and removes those of processes that have ended.
     ///
     /// # Errors
-    /// When the folder cannot be made.
+    /// If the folder cannot be made.
     pub fn create(parent: &Path) -> io::Result<Self> {
         fs::create_dir_all(parent)?;
         let parent = parent.canonicalize()?;
@@ -61,7 +62,7 @@ impl Work {
     /// A fresh, empty folder in it.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// If it cannot be made.
     pub fn fresh(&self, name: &str) -> io::Result<PathBuf> {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         let path = self.path.join(format!("{name}-{number}"));
@@ -73,7 +74,7 @@ impl Work {
     /// is no disk below it.
     ///
     /// # Errors
-    /// When no file can be written here.
+    /// If no file can be written here.
     pub fn evicts(&self) -> io::Result<bool> {
         let path = self.path.join("evictable");
         fs::write(&path, [1; 4096])?;
@@ -83,16 +84,15 @@ impl Work {
         disk::has_left_memory(&file)
     }
 
-    /// A fresh folder away from the last ones that were asked for in this way, where the file
-    /// system can.
+    /// A new folder, placed apart from the last ones made in this way, if the file system can.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// If it cannot be made.
     pub fn fresh_apart(&self, name: &str) -> io::Result<PathBuf> {
         let Some(places) = &self.places else { return self.fresh(name) };
         let mut places = places.lock().unwrap_or_else(PoisonError::into_inner);
         let mut path = self.fresh(name)?;
-        // The file system derives a place from the name: another name, another place.
+        // The file system derives the place from the name, so another name has another place.
         for _ in 0..DRAWS {
             let inode = fs::symlink_metadata(&path)?.ino();
             if places.iter().all(|place| place.abs_diff(inode) >= APART_INODES) {
@@ -118,7 +118,7 @@ impl Drop for Work {
 /// Removes a folder, whatever modes its folders have.
 ///
 /// # Errors
-/// When something stays.
+/// If something remains.
 pub fn remove_tree(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -145,7 +145,7 @@ fn open_folders(path: &Path) -> io::Result<()> {
 /// (posix_fadvise(2)). On a tmpfs this does nothing: there is no disk below it.
 ///
 /// # Errors
-/// When a file cannot be opened or synced.
+/// If a file cannot be opened or synced.
 pub fn evict(path: &Path) -> io::Result<()> {
     let kind = fs::symlink_metadata(path)?.file_type();
     if kind.is_dir() {
@@ -177,8 +177,8 @@ mod tests {
         assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
     }
 
-    /// The story: on an ext4 without a journal a rootfs of 8,830 entries unpacked in 10.1 s beside
-    /// the place of the sample before, and in 1.6 s away from it.
+    /// Regression: on an ext4 without a journal a rootfs of 8,830 entries was unpacked in 10.1 s
+    /// near the place of the previous sample, and in 1.6 s apart from it.
     #[test]
     fn keeps_samples_apart_where_the_file_system_can() {
         let parent = tempfile::tempdir().unwrap();
@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(
             fs::read_dir(work.path()).unwrap().count(),
             0,
-            "no folder of another draw stays"
+            "no folder of another try remains"
         );
     }
 
@@ -211,7 +211,7 @@ mod tests {
             return eprintln!("skipped: no /dev/shm");
         };
         if rustix::fs::statfs(parent.path()).unwrap().f_type as u64 != disk::IN_MEMORY[0] {
-            return eprintln!("skipped: /dev/shm is no tmpfs");
+            return eprintln!("skipped: /dev/shm is not a tmpfs");
         }
         assert!(!Work::create(parent.path()).unwrap().evicts().unwrap());
         let elsewhere = tempfile::tempdir_in(".").unwrap();
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn removes_what_a_killed_run_left() {
+    fn removes_the_leftovers_of_a_killed_run() {
         let parent = tempfile::tempdir().unwrap();
         let stale = parent.path().join("work-4294967294"); // beyond any pid
         fs::create_dir(&stale).unwrap();

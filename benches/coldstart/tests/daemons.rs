@@ -1,6 +1,6 @@
-//! The engines that the bench starts itself, podman and containerd, with the real programs: their
-//! measurements, their messages about failing images, and that nothing of them remains, however a
-//! run ends. A test that cannot run prints what it lacks.
+//! Tests of the engines that the bench starts itself, podman and containerd, with the real
+//! programs: their measurements, their messages about failing images, and that nothing remains
+//! after any end of a run. A test that cannot run prints what it lacks.
 
 mod common;
 
@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// The daemons, with the programs that each needs.
+/// The daemons, and the programs that each needs.
 const DAEMONS: [(&str, &[&str]); 2] = [
     ("podman", &["podman", "docker-registry", "setpriv", "unshare"]),
     ("containerd", &["containerd", "ctr", "runc", "docker-registry", "setpriv", "unshare"]),
@@ -22,7 +22,8 @@ const DAEMONS: [(&str, &[&str]); 2] = [
 
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// Those that can run here. One test at a time: what a run leaves is looked for on the machine.
+/// The daemons that can run here. One test runs at a time, because tests search the machine for
+/// leftovers.
 fn daemons() -> (Vec<&'static str>, MutexGuard<'static, ()>) {
     let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     if !nix::unistd::Uid::effective().is_root() {
@@ -45,7 +46,7 @@ fn daemons() -> (Vec<&'static str>, MutexGuard<'static, ()>) {
     (able, alone)
 }
 
-/// The layout of an image around the program with that fault.
+/// The layout of an image with the program of this fault.
 fn image_of(fault: &str) -> Option<TempDir> {
     let Some(program) = compile(fault) else {
         eprintln!("skipped: no C compiler that links statically (Debian's musl-tools)");
@@ -125,8 +126,8 @@ fn measures_every_scenario_and_leaves_nothing() {
         }
         let cold = of(Scenario::Cold);
         assert!(cold.requests >= 3, "{daemon}: manifest, configuration, layer: {}", cold.requests);
-        let size = variant.compressed_bytes.expect("it is known of an image on this machine");
-        assert!(cold.bytes >= size, "{daemon}: pulled as a whole each time");
+        let size = variant.compressed_bytes.expect("the size of an image on this machine");
+        assert!(cold.bytes >= size, "{daemon}: each pull has the whole image");
         let ahead = of(Scenario::Accelerated);
         assert_eq!(ahead.requests, 0, "{daemon}");
         assert!(ahead.samples.iter().all(|s| s.pull_ns.is_none() && s.unpack_ns > Some(0)));
@@ -134,7 +135,7 @@ fn measures_every_scenario_and_leaves_nothing() {
         assert!(ready < cold.samples[0].start_ns, "{daemon}: {ready:?}");
         assert!(results.overhead.start_ns_median > Some(0.0), "{daemon}: the floor was started");
         let step = results.overhead.connect_step_ns_median;
-        assert!(step.is_some(), "{daemon}: the probe was there before the program listened");
+        assert!(step.is_some(), "{daemon}: the probe began before the program listened");
         let left = fs::read_dir(out.path()).expect("a folder").flatten();
         let left: Vec<_> = left.map(|e| e.file_name()).filter(|n| n != "results.json").collect();
         assert_eq!(left, ["report.html"], "{daemon}");
@@ -144,7 +145,7 @@ fn measures_every_scenario_and_leaves_nothing() {
 
 /// The images differ by 200 ms of processor time before they listen, with any engine.
 #[test]
-fn every_engine_that_runs_here_ranks_a_slow_program_behind_a_quick_one() {
+fn every_engine_that_runs_here_ranks_a_slow_program_after_a_quick_one() {
     let (mut able, _alone) = daemons();
     if !common::skip_without_sandbox() {
         able.push("embedded");
@@ -180,7 +181,7 @@ fn every_engine_that_runs_here_ranks_a_slow_program_behind_a_quick_one() {
 }
 
 #[test]
-fn reports_soon_what_ended_a_start() {
+fn reports_the_cause_of_a_failed_start_soon() {
     let (able, _alone) = daemons();
     let cases = [
         ("EXITS", &["405 ContainerStateExited", "cannot find the answer", "code 3"][..]),
@@ -227,7 +228,7 @@ fn a_burst_shares_one_pull_and_its_schedule() {
 }
 
 #[test]
-fn an_interrupted_run_leaves_nothing_and_a_killed_one_no_process() {
+fn an_interrupted_run_leaves_nothing_and_a_killed_run_leaves_no_process() {
     use nix::sys::signal::{Signal, kill};
     let (able, _alone) = daemons();
     for daemon in able {
@@ -257,7 +258,7 @@ fn an_interrupted_run_leaves_nothing_and_a_killed_one_no_process() {
                 let flags = ["--scenario", "cold", "--samples", "1", "--warmups", "0"];
                 let done = run(daemon, &[image.path()], out.path(), &flags);
                 assert_eq!(done.status.code(), Some(0), "{daemon}: {}", text(&done.stderr));
-                assert_eq!(traces(), before, "{daemon}: the next run clears away");
+                assert_eq!(traces(), before, "{daemon}: the next run removes the leftovers");
             }
         }
     }
@@ -271,7 +272,7 @@ fn wait_for_a_round(child: &mut Child, out: &Path) {
 }
 
 #[test]
-fn what_a_daemon_cannot_do_is_refused_before_it_is_started() {
+fn unsupported_flags_are_refused_before_a_daemon_starts() {
     for daemon in ["podman", "containerd"] {
         let Some(image) = image_of("GOOD") else { return };
         let out = tempfile::tempdir().expect("a folder");

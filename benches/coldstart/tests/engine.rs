@@ -1,6 +1,6 @@
-//! The embedded engine on real namespaces: its measurements, its messages about failing programs,
-//! and that nothing remains. Programs are compiled here from programs/function.c; a machine without
-//! a C compiler or without namespaces skips, with a message about what it lacks.
+//! Tests of the embedded engine on real namespaces: its measurements, its messages about failing
+//! programs, and that nothing remains. They compile programs from programs/function.c; without a C
+//! compiler or namespaces they are skipped, with a message.
 
 mod common;
 
@@ -17,9 +17,9 @@ fn case(scenario: Scenario) -> Case {
     Case { variant: 0, link: Link::loopback(), scenario, page_cache: PageCache::Warm, burst: 1 }
 }
 
-/// For what is seen before any deadline: a busy machine may take its time.
+/// Deadline of results that appear before any deadline; it is long for busy machines.
 const PATIENT: Duration = Duration::from_secs(30);
-/// For what is seen only when the deadline is over.
+/// Deadline of results that appear only after it.
 const SHORT: Duration = Duration::from_secs(2);
 
 /// The error of a cold start of a program with a fault.
@@ -38,7 +38,7 @@ fn failure_in(bench: &mut Bench, fault: &str) -> Option<(Phase, String)> {
     Some((error.phase, error.message))
 }
 
-/// How long each phase took, in the order of time; all of them must be there.
+/// Duration of each phase, in the order of time; all of them must exist.
 fn all_phases_ns(sample: &Sample) -> Vec<u64> {
     let of = |&phase: &Phase| {
         sample.phase_ns(phase).unwrap_or_else(|| panic!("no {phase} in {sample:?}"))
@@ -102,7 +102,7 @@ fn a_link_delays_the_pull_and_nothing_else() {
     // Handshake, manifest, then configuration beside layer on a second connection: four round
     // trips.
     assert!(samples.iter().all(|s| s.pull_ns >= Some(80_000_000)), "{samples:?}");
-    // The quickest start: one that a busy machine held up says nothing of the link.
+    // The fastest start, because a busy machine delays single ones.
     let start_ns = samples.iter().map(|s| s.start_ns.expect("started")).min();
     assert!(start_ns < Some(80_000_000), "{samples:?}");
 }
@@ -121,11 +121,11 @@ fn a_burst_has_as_many_samples_as_instances_on_its_schedule() {
 }
 
 #[test]
-fn the_instance_sees_a_sandbox_and_no_more() {
+fn an_instance_sees_only_its_sandbox() {
     let Some(mut bench) = Bench::of("LOOKS", Duration::from_secs(10)) else { return };
     let outcome = bench.engine.take(&case(Scenario::Cold)).expect("the engine works");
     assert_eq!(outcome.samples[0].error, None);
-    // What it saw is the reference answer now; a wrong expectation shows it.
+    // Its answer is now the reference answer; a wrong expectation prints it.
     bench.engine.expect(b"show me");
     let outcome = bench.engine.take(&case(Scenario::Cold)).expect("the engine works");
     let seen = outcome.samples[0].error.clone().expect("not what was expected").message;
@@ -181,8 +181,8 @@ fn reports_a_program_that_listened_and_never_answered() {
     assert!(message.contains("did not answer") && message.contains("433"), "{message}");
 }
 
-/// The story: a program that aborted on the first request had sometimes closed the connection, 443,
-/// and sometimes ended.
+/// Regression: the status of a program that aborted on the first request was sometimes 443, for the
+/// closed connection, and sometimes 439, for the end.
 #[test]
 fn reports_a_program_that_crashed_on_its_first_request() {
     for _ in 0..5 {
@@ -193,7 +193,7 @@ fn reports_a_program_that_crashed_on_its_first_request() {
     }
 }
 
-/// A bench whose instances are limited; `None`, said aloud, where no cgroup can be made.
+/// A bench whose instances are limited; `None`, with a message, if no cgroup can be made.
 fn limited(fault: &str, limits: ResourceLimits) -> Option<Bench> {
     if skip_without_sandbox() {
         return None;
@@ -218,14 +218,14 @@ fn reports_that_memory_ran_out() {
 }
 
 #[test]
-fn a_limit_of_processor_time_holds_a_busy_program_back() {
+fn a_limit_of_processor_time_slows_a_busy_program() {
     let limits = ResourceLimits { memory_bytes: None, cpu_millis: Some(200) };
     let Some(mut bench) = limited("BUSY", limits) else { return };
     let sample = bench.engine.take(&case(Scenario::Accelerated)).expect("the engine works").samples
         [0]
     .clone();
     assert_eq!(sample.error, None);
-    // 20 ms in each 100 ms: the tenth slice of what it needs begins 900 ms after the first.
+    // 20 ms in each 100 ms: of 200 ms the tenth slice begins 900 ms after the first.
     assert!(sample.start_ns.is_some_and(|ns| ns > 700_000_000), "{sample:?}");
 }
 
@@ -276,10 +276,10 @@ fn an_oci_runtime_measures_the_same_phases() {
     }
 }
 
-/// The story: unpacking as root gives files their owners, and instances had other ids: what only
-/// its owner may run could not be run, and an id beyond 65,535 could not be had.
+/// Regression: unpacking as root gives files their owners, but instances had other ids. A file that
+/// only its owner may execute could not run, and an id above 65,535 was impossible.
 #[test]
-fn the_images_user_may_do_what_file_modes_allow() {
+fn the_images_user_has_the_rights_of_the_file_modes() {
     if skip_without_sandbox() {
         return;
     }
@@ -303,7 +303,7 @@ fn the_images_user_may_do_what_file_modes_allow() {
 }
 
 #[test]
-fn a_user_that_the_image_does_not_know_is_the_images_failure() {
+fn an_unknown_user_is_a_failure_of_the_image() {
     if skip_without_sandbox() {
         return;
     }
@@ -357,7 +357,7 @@ fn reports_a_program_for_another_machine() {
     if skip_without_sandbox() {
         return;
     }
-    // An arm64 ELF header and nothing behind it: execve refuses it before it looks further.
+    // An arm64 ELF header without content: execve refuses it by its header.
     let mut elf = vec![0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 183, 0];
     elf.resize(4096, 0);
     let mut bench = Bench::with(image(&elf, "arm64"), Ask::default(), Duration::from_secs(1))
@@ -386,7 +386,7 @@ fn an_interrupted_sample_ends_at_once_and_leaves_nothing() {
     let stop = bench.stop.clone();
     let began = Instant::now();
     let ringer = std::thread::spawn(move || {
-        // the moment of a person's Ctrl-C, not a readiness wait
+        // the time of a user's Ctrl-C, not a wait for readiness
         std::thread::sleep(Duration::from_millis(300));
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });

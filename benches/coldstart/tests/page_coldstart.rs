@@ -1,12 +1,12 @@
-//! docs/coldstart.md lists every flag as the program does: `coldstart man --markdown` makes its
-//! tables, and this test rewrites them with FIRSTBYTE_WRITE_PAGES=1.
+//! Test that docs/coldstart.md lists every flag of the program: `coldstart man --markdown` makes
+//! its tables, and this test rewrites them with FIRSTBYTE_WRITE_PAGES=1.
 
 use microimage::manual;
 use std::path::Path;
 use std::process::Command;
 
 #[test]
-fn the_page_has_every_flag_as_the_program_has_it() {
+fn the_page_has_every_flag_of_the_program() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_coldstart"));
     let done = command.args(["man", "--markdown"]).output().expect("it starts");
     assert!(done.status.success(), "{done:?}");
@@ -20,7 +20,7 @@ fn the_page_has_every_flag_as_the_program_has_it() {
     let again = std::fs::read_to_string(&path).expect("the page");
     assert!(
         again == right,
-        "docs/coldstart.md is behind the program: FIRSTBYTE_WRITE_PAGES=1 cargo test --workspace \
+        "docs/coldstart.md is out of date; type FIRSTBYTE_WRITE_PAGES=1 cargo test --workspace \
          --profile host --test page_coldstart"
     );
 }

@@ -1,5 +1,5 @@
-//! `coldstart plan` from outside: its output, its files and its errors (docs/CONTRACTS.md, section
-//! 9).
+//! Tests of `coldstart plan` from outside: its output, its files and its errors (docs/CONTRACTS.md,
+//! section 9).
 
 use serde_json::Value;
 use std::fs;
@@ -28,7 +28,7 @@ fn json(folder: &Path, arguments: &[&str]) -> Value {
     serde_json::from_str(&text).expect("plan.json is JSON")
 }
 
-/// Refused with exit code 2 and one line that has `words`.
+/// Checks that the command is refused with exit code 2 and one line that has `words`.
 #[track_caller]
 fn refused(folder: &Path, arguments: &[&str], words: &str) {
     let output = plan(folder, arguments);
@@ -92,7 +92,7 @@ fn plan_json_has_the_keys_of_the_contract_and_the_answer_is_one_sentence() {
 }
 
 #[test]
-fn the_numbers_for_a_target_are_erlangs_where_nothing_is_kept() {
+fn without_keep_alive_the_numbers_for_a_target_are_erlangs() {
     let folder = tempfile::tempdir().unwrap();
     for (target, n) in [("cold<=5%", 9), ("cold<=1%", 11)] {
         let flags = ["--rate", "50", "--service", "exp:100ms", "--cold", "300ms"];
@@ -101,7 +101,7 @@ fn the_numbers_for_a_target_are_erlangs_where_nothing_is_kept() {
         assert_eq!(found["scenarios"][0]["provisioned"], n, "{target}");
         assert!(found["scenarios"].as_array().unwrap().len() > 4, "a curve");
     }
-    // A target of the tail: cold starts are the tail, so that they have to be rarer than 1 %.
+    // A target for the tail: the tail consists of cold starts, so they have to be rarer than 1 %.
     let flags = ["--rate", "50", "--service", "20ms", "--cold", "1s", "--keep-alive", "0"];
     let found = json(folder.path(), &[&flags[..], &["--target", "p99<=50ms"]].concat());
     assert!(found["scenarios"][0]["latency_ns"]["p99"].as_u64().unwrap() <= 50_000_000);
@@ -252,7 +252,7 @@ fn cold_starts_come_from_the_results_of_the_bench_with_phases_taken_out() {
     assert_eq!([p50(0), p50(1), p50(2)], [104_000_000, 34_000_000, 14_000_000]);
     let name = |at: usize| found["scenarios"][at]["name"].as_str().unwrap().to_owned();
     assert!(name(1).contains("acceleration") && name(2).contains("no size"), "{}", name(1));
-    // Two samples carry no p99: it is withheld, and a note says why.
+    // Two samples are too few for a p99: it is withheld, and a note states the reason.
     assert_eq!(found["scenarios"][0]["latency_ns"]["p99"], Value::Null);
     assert!(found["notes"].to_string().contains("p99 is withheld"), "{}", found["notes"]);
     refused(folder.path(), &["gone.json"], "gone.json");
@@ -260,7 +260,7 @@ fn cold_starts_come_from_the_results_of_the_bench_with_phases_taken_out() {
 }
 
 #[test]
-fn p999_is_withheld_where_the_samples_do_not_carry_it() {
+fn p999_is_withheld_if_there_are_too_few_samples() {
     let folder = tempfile::tempdir().unwrap();
     let flags = ["--rate", "10", "--service", "exp:20ms", "--cold", "1s", "--keep-alive", "60s"];
     let with = |n: &str| json(folder.path(), &[&flags[..], &["--requests", n]].concat());
@@ -287,7 +287,7 @@ fn platforms_without_a_price_have_no_cost() {
 }
 
 #[test]
-fn where_requests_wait_none_is_refused_and_waiting_is_erlangs() {
+fn if_requests_wait_none_is_refused_and_waiting_is_erlangs() {
     // Cap 5, load 4, waiting without end: Erlang C(5, 4) = 0.5541 wait, 1 / (5 mu - lambda) each.
     let folder = tempfile::tempdir().unwrap();
     let flags = ["--platform", "knative", "--rate", "40", "--service", "exp:100ms", "--cold", "0"];
@@ -427,8 +427,8 @@ fn a_long_trace_is_read_in_little_memory() {
         writeln!(file, "{}.{:06}", n / 500, (n % 500) * 2_000).unwrap();
     }
     file.into_inner().unwrap();
-    // 60 MiB of address space for data would not hold the stamps of a trace ten times as long, of
-    // which this one shows that none is kept: 1.5 million would be 24 MB as pairs.
+    // 60 MiB of address space for data cannot hold the stamps of a trace ten times as long. This
+    // one shows that none is kept: 1.5 million would be 24 MB as pairs.
     let script = "ulimit -d 65536; exec \"$0\" plan --arrivals long.csv --keep-alive 60s \
                   --threads 1 --json long.json";
     let status = Command::new("sh")
@@ -439,4 +439,36 @@ fn a_long_trace_is_read_in_little_memory() {
     assert!(status.status.success(), "{}", String::from_utf8_lossy(&status.stderr));
     let text = fs::read_to_string(folder.path().join("long.json")).unwrap();
     assert_eq!(serde_json::from_str::<Value>(&text).unwrap()["requests"], 1_500_000);
+}
+
+/// docs/capacity.md shows a command and its rows, and beside each the exact share: the same flags
+/// give the same bytes everywhere, so they are compared as text.
+#[test]
+fn the_page_shows_the_rows_that_its_command_prints() {
+    let page =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/capacity.md"))
+            .expect("the page");
+    let command = page.lines().find_map(|line| line.strip_prefix("just plan "));
+    let flags: Vec<&str> = command.expect("a command").split(' ').collect();
+    let folder = tempfile::tempdir().unwrap();
+    let table = done(folder.path(), &flags);
+    let printed: Vec<&str> =
+        table.lines().filter_map(|line| line.strip_prefix(" provisioned ")).collect();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
+    let rows: Vec<Vec<&str>> = rows
+        .map(|row| row.split(" | ").collect::<Vec<_>>())
+        .filter(|cells| cells.len() == 8 && cells[0].trim_matches('*').parse::<u32>().is_ok())
+        .collect();
+    assert_eq!((rows.len(), printed.len()), (4, 4), "{table}");
+    for (cells, line) in rows.into_iter().zip(printed) {
+        let [n, cold, interval, exact, p50, p99, p999, cost] = cells[..] else { unreachable!() };
+        let n = n.trim_matches('*');
+        let (low, high) = interval.split_once(" to ").expect("two bounds");
+        let shown = [n.to_owned() + ",", cold.into(), format!("{low} % .. {high}")];
+        for text in shown.iter().map(String::as_str).chain([p50, p99, p999, cost]) {
+            assert!(line.contains(text), "the page's `{text}` is not in `{line}`");
+        }
+        let share = coldstart::plan::erlang::blocked(n.parse().expect("a number"), 40.0);
+        assert_eq!(exact, format!("{:.3} %", share * 100.0), "Erlang B of {n}");
+    }
 }

@@ -1,5 +1,5 @@
-//! The simulator of `coldstart plan` against independent results: closed forms, a reference that
-//! searches everything, published simulations and measurements on a real platform.
+//! Tests of the simulator of `coldstart plan` against independent results: closed forms, a simple
+//! reference simulator, published simulations, and measurements on a real platform.
 
 mod reference;
 
@@ -61,7 +61,7 @@ fn over_seeds(run: &Run, what: impl Fn(&Tally) -> f64) -> (f64, f64) {
         SEEDS.iter().map(|&seed| what(&simulate(&Run { seed, ..run.clone() }))).collect();
     let mean = values.iter().sum::<f64>() / values.len() as f64;
     let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
-    // Five seeds know their own spread badly: no test below may rest on a spread of luck.
+    // Five seeds estimate their spread badly, so no test below may depend on it alone.
     let error = (squares / 4.0 / 5.0).sqrt();
     (mean, error)
 }
@@ -148,7 +148,7 @@ fn the_kth_provisioned_instance_carries_the_load_of_ordered_hunting() {
 /// SimFaaS's published table (README; arXiv 2102.08904): λ 0.9, warm 1.991 s, cold 2.244 s in all,
 /// keep-alive 600 s, newest idle first.
 #[test]
-fn simfaas_published_table_comes_out() {
+fn simfaas_published_table_is_reproduced() {
     let run = run(0.9, 1.991, 2.244 - 1.991, 600, 1_000_000);
     let tally = simulate(&run);
     let instances = mean_instances(&tally.usage);
@@ -167,7 +167,7 @@ fn simfaas_published_table_comes_out() {
 /// The 20 experiments on AWS Lambda that SimFaaS was validated with: mean error of the cold share
 /// 12.2 % there (the measurement's own standard error is 10.1 %), 3.05 % of the instances.
 #[test]
-fn twenty_experiments_on_lambda_are_met_without_tuning() {
+fn twenty_experiments_on_lambda_are_reproduced_without_tuning() {
     let text = include_str!("data/simfaas-aws-lambda-2020.csv");
     let (mut cold_error, mut instance_error, mut rows) = (0.0, 0.0, 0.0);
     for line in text.lines().skip(1) {
@@ -195,7 +195,7 @@ fn twenty_experiments_on_lambda_are_met_without_tuning() {
 }
 
 #[test]
-fn every_event_is_that_of_a_reference_that_searches_everything() {
+fn every_event_equals_that_of_the_reference_simulator() {
     let mut compared = 0;
     for reuse in [Reuse::Newest, Reuse::Oldest] {
         for (keep_alive_s, n, most, concurrency) in [
@@ -257,7 +257,7 @@ fn the_result_does_not_depend_on_the_number_of_threads() {
 }
 
 #[test]
-fn the_interval_of_the_cold_share_holds_the_truth_about_as_often_as_it_says() {
+fn the_interval_of_the_cold_share_contains_the_truth_as_often_as_its_level_states() {
     let expected = erlang::blocked(5, 4.0);
     let held = (0..100)
         .filter(|&seed| {
@@ -266,7 +266,7 @@ fn the_interval_of_the_cold_share_holds_the_truth_about_as_often_as_it_says() {
             share.ci95_low <= expected && expected <= share.ci95_high
         })
         .count();
-    assert!(held >= 88, "{held} of 100 intervals hold {expected}, 95 are expected");
+    assert!(held >= 88, "{held} of 100 intervals contain {expected}, 95 are expected");
 }
 
 #[test]
@@ -291,13 +291,13 @@ fn a_burst_from_nothing_starts_500_in_the_first_minute_and_500_in_the_second() {
 }
 
 #[test]
-fn functions_of_a_fleet_meet_only_in_the_limit_on_starts() {
+fn functions_of_a_fleet_share_only_the_limit_on_starts() {
     let mut fleet = provisioned(run(40.0, 0.2, 0.5, 5, 40_000), 1);
     fleet.functions = Functions { count: 7, exponent: 1.0 };
     fleet.warm_up = false;
     let mut whole = reference::Seen::default();
     let (usage, _) = fleet.watch(&mut whole);
-    // One after the other, each as if it were alone.
+    // Each function alone, one after the other.
     let (mut events, mut on_demand_ns) = (Vec::new(), 0);
     for function in 0..7 {
         let mut seen = reference::Seen::default();
@@ -311,7 +311,7 @@ fn functions_of_a_fleet_meet_only_in_the_limit_on_starts() {
     assert!(events == together, "the fleet is not the sum of its functions");
     assert!(usage.on_demand_ns.abs_diff(on_demand_ns) < 10 * SECOND_NS as u128 * 7);
 
-    // With a limit that is reached they are not: the other functions take starts away.
+    // With a limit that is reached they differ, because the other functions use starts.
     fleet.starts = StartLimit::Window { count: 20, window_ns: 60 * SECOND_NS };
     assert!(usage.most_starts > 20, "{} starts in the busiest minute", usage.most_starts);
     let mut limited = reference::Seen::default();
@@ -321,7 +321,7 @@ fn functions_of_a_fleet_meet_only_in_the_limit_on_starts() {
 }
 
 #[test]
-fn a_run_in_parts_is_as_good_as_the_undivided_one() {
+fn a_run_in_parts_gives_the_result_of_the_undivided_one() {
     let whole = provisioned(run(1000.0, 0.02, 0.3, 1, 900_000), 15);
     let undivided = simulate(&whole);
     let divided = simulate(&Run { requests: 4_000_000, ..whole });

@@ -1,5 +1,5 @@
-//! An image from a registry that wants a password is measured after `docker login`, as microimage
-//! inspects it (it was refused: coldstart read no credentials). Against Debian's docker-registry.
+//! Test of an image from a registry with a password, Debian's docker-registry: it is measured after
+//! `docker login`. Regression: it was refused, because coldstart read no credentials.
 
 mod common;
 #[allow(dead_code)] // each test file uses its part
@@ -14,7 +14,7 @@ use debian::{DebianRegistry, HTPASSWD};
 use microimage::registry::{Credentials, Registry, parse_reference};
 use tempfile::TempDir;
 
-/// Says what a test lacked.
+/// Prints what a test lacks.
 pub fn skipped(why: impl std::fmt::Display) {
     eprintln!("skipped: {why}");
 }
@@ -45,7 +45,7 @@ fn a_private_image_is_measured_after_a_login() {
     Registry::new(parse_reference(&place).expect("a reference"), &basic)
         .and_then(|open| open.push(&image(&program, "amd64")))
         .expect("a push");
-    // What `docker login` leaves: "user:s3cret" in base64.
+    // The file that `docker login` writes: "user:s3cret" in base64.
     fs::create_dir(home.path().join("login")).expect("a folder");
     let config = format!(r#"{{"auths":{{"{}":{{"auth":"dXNlcjpzM2NyZXQ="}}}}}}"#, registry.1);
     fs::write(home.path().join("login/config.json"), config).expect("a file");
@@ -54,12 +54,12 @@ fn a_private_image_is_measured_after_a_login() {
     let without = run(&home, &arguments, "nothing");
     let error = String::from_utf8_lossy(&without.stderr);
     assert_eq!(without.status.code(), Some(4), "{error}");
-    assert!(error.contains("no password for it was found"), "{error}");
+    assert!(error.contains("no password was found for it"), "{error}");
 
     let with = run(&home, &arguments, "login");
     assert!(with.status.success(), "{}", String::from_utf8_lossy(&with.stderr));
     assert!(home.path().join("out/results.json").exists());
-    // microimage's flags for registries are coldstart's too
+    // coldstart has microimage's flags for registries
     let error = run(&home, &[&arguments[..], &["--ca", "no.pem"]].concat(), "login");
     assert!(error.status.success(), "a registry without TLS needs no certificate");
 }

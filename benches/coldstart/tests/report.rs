@@ -1,5 +1,6 @@
-//! report.html from outside: every number in it comes from results.json, names are escaped, nothing
-//! is downloaded, and results in which everything failed are shown. Also the texts of the advice.
+//! Tests of report.html: every number in it comes from results.json, names are escaped, it
+//! downloads nothing, and it shows results in which everything failed. Also tests of the texts of
+//! the advice.
 
 use bench_kit::host::Host;
 use bench_kit::stats::{Summary, median};
@@ -12,7 +13,7 @@ use coldstart::{burst, plot, report, table, units};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// Thirty samples of a cold start, spread a little; each phase a share of the total.
+/// Thirty samples of a cold start with a small spread; each phase is a share of the total.
 fn run(link: &str, scenario: Scenario, burst: usize, total_ns: u64) -> Run {
     let sample = |order: u64| {
         let total = total_ns + order * 7919 % 31 * total_ns / 1000;
@@ -149,7 +150,7 @@ fn every_number_in_the_report_comes_from_the_results() {
 }
 
 #[test]
-fn so_does_every_number_of_a_run_without_floor_with_failures_and_evictions() {
+fn every_number_of_a_run_with_failures_and_without_floor_comes_from_the_results() {
     let mut results = results();
     results.overhead = Overhead::default();
     let runs = &mut results.variants[0].runs;
@@ -183,8 +184,8 @@ fn every_number_is_known(results: &Results) {
     numbers.extend(results.own_share().into_iter().flat_map(|own| [own.share, own.share / 2.0]));
     strings.retain(|s| !s.is_empty());
     strings.sort_by_key(|s| std::cmp::Reverse(s.len()));
-    // What the page itself says: names of statistics, sizes of bursts in a heading, the platform's
-    // limits are strings.
+    // Texts of the page itself: names of statistics, sizes of bursts in a heading, and the
+    // platform's limits are strings.
     let own = ["95 %", "p90", "p99", "8 at once"];
     let mut seen = 0;
     for (around, text) in texts(&report::render(results)) {
@@ -209,7 +210,7 @@ fn every_number_is_known(results: &Results) {
         } else {
             let tick =
                 attribute(innermost, "class").is_some_and(|c| c.split(' ').any(|c| c == "tick"));
-            // What remains once the results' own strings are taken out, the longest first.
+            // The rest without the results' own strings, the longest of which is removed first.
             let rest = strings.iter().fold(digits.clone(), |t, s| t.replace(s.as_str(), ""));
             let said = strings.iter().any(|s| s.contains(&text))
                 || !rest.contains(|c: char| c.is_ascii_digit());
@@ -219,7 +220,7 @@ fn every_number_is_known(results: &Results) {
     assert!(seen > 300, "{seen} numbers were checked");
 }
 
-/// `variants[].runs[].link` and the like, of every value there is.
+/// Paths of all values, such as `variants[].runs[].link`.
 fn keys(value: &Value, at: &str, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(all) => {
@@ -234,7 +235,7 @@ fn keys(value: &Value, at: &str, found: &mut BTreeSet<String>) {
     }
 }
 
-/// Results are an interface: a key that comes or goes is seen here and in
+/// Results are an interface: a new or removed key changes this test and
 /// docs/reference/results-json.md.
 #[test]
 fn the_schema_is_the_one_in_the_contract() {
@@ -265,7 +266,8 @@ fn the_schema_is_the_one_in_the_contract() {
         ),
         (
             "guidance[].",
-            "id variant link advice source modelled measured ci95 unit max_share verdict",
+            "id variant link advice source modelled measured ci95 unit max_share verdict \
+             explanation",
         ),
     ];
     let expected: BTreeSet<String> = places
@@ -302,10 +304,10 @@ fn a_row_that_was_not_measured_names_what_to_run() {
     assert_eq!(ids.len(), 6, "each advice has its row: {ids:?}");
 }
 
-/// The story: for an image of 436 KiB the report advised a smaller size, because unpacking anything
+/// Regression: for an image of 436 KiB the report advised a smaller size, because every unpacking
 /// takes a millisecond.
 #[test]
-fn what_unpacking_nothing_takes_is_not_the_images_size() {
+fn the_time_to_unpack_an_empty_image_is_not_due_to_the_size() {
     let verdict = |floor_unpack: Option<f64>| {
         let mut results = results();
         results.overhead.unpack_ns_median = floor_unpack;
@@ -326,7 +328,7 @@ fn what_unpacking_nothing_takes_is_not_the_images_size() {
         verdict(Some(100_000.0))
     );
     assert!(verdict(None).contains("is not known without the smallest image"), "{}", verdict(None));
-    // Where the floor took as long, no time is made up.
+    // If the floor took as long, the size's part is zero.
     let mut results = results();
     results.overhead.unpack_ns_median = Some(1e9);
     let shaped = advise(&results, Load::default())
@@ -336,7 +338,8 @@ fn what_unpacking_nothing_takes_is_not_the_images_size() {
     assert!(shaped.verdict.contains("nothing that could be measured"), "{}", shaped.verdict);
 }
 
-/// What engines call a start is not the same, but what is faster with one is so with the others.
+/// Engines define a start differently, but an image that is faster with one is faster with the
+/// others.
 #[test]
 fn every_engine_ranks_the_recorded_images_alike() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../record");
@@ -364,7 +367,7 @@ fn every_engine_ranks_the_recorded_images_alike() {
 
 fn assert_ranks_alike(embedded: &Results, other: &Results, engine: &str) {
     let name = |results: &Results, at: usize| results.variants[at].name.clone();
-    // An engine's run may have left images out: those that both have.
+    // A run may have left images out: only those of both runs are compared.
     let pairs: Vec<(usize, usize)> = (0..embedded.variants.len())
         .filter_map(|at| {
             let same = |there: &usize| name(other, *there) == name(embedded, at);
@@ -403,7 +406,7 @@ fn assert_ranks_alike(embedded: &Results, other: &Results, engine: &str) {
 }
 
 #[test]
-fn memory_is_advised_by_what_an_instance_had() {
+fn memory_is_advised_by_an_instances_resident_memory() {
     let verdict = |change: &dyn Fn(&mut Results)| {
         let mut results = results();
         change(&mut results);
@@ -431,10 +434,10 @@ fn memory_is_advised_by_what_an_instance_had() {
     assert!(large.contains("at least 512 MB"), "{large}");
 }
 
-/// The story: an image of which nearly every start had failed to listen was no concern, for the one
-/// that did was quick.
+/// Regression: if nearly every start of an image failed to listen, the verdict was no concern,
+/// because the only start that did was quick.
 #[test]
-fn starts_that_never_listened_count_and_so_does_the_time_for_pull_and_start() {
+fn starts_that_did_not_listen_count_and_so_does_the_limit_of_pull_and_start() {
     let verdict = |change: &dyn Fn(&mut Run)| {
         let mut results = results();
         let mut cold = run("10Mbit/30ms", Scenario::Cold, 1, 4_000_000);
@@ -458,7 +461,7 @@ fn starts_that_never_listened_count_and_so_does_the_time_for_pull_and_start() {
 }
 
 #[test]
-fn acceleration_is_judged_against_what_the_page_promises() {
+fn acceleration_is_compared_with_the_pages_promise() {
     let verdict = |accelerated_ns: u64| {
         let mut results = results();
         results.variants[0].runs = vec![
@@ -482,7 +485,7 @@ fn acceleration_is_judged_against_what_the_page_promises() {
 }
 
 #[test]
-fn the_tool_states_its_own_share_of_the_smallest_start() {
+fn the_report_states_the_tools_share_of_the_smallest_start() {
     let mut results = results();
     let own = results.own_share().expect("the loop was calibrated");
     let smallest = results.variants[0]
@@ -503,7 +506,7 @@ fn the_tool_states_its_own_share_of_the_smallest_start() {
 }
 
 #[test]
-fn the_report_stands_alone_and_escapes_names() {
+fn the_report_is_self_contained_and_escapes_names() {
     let page = report::render(&results());
     for fetched in ["src=", "href=", "<script", "@import", "url("] {
         assert!(!page.contains(fetched), "{fetched}");
@@ -583,15 +586,16 @@ fn each_advice_has_a_row_with_its_source_and_a_verdict() {
     let near = |id: &str| {
         rows.iter().find(|r| r.id == id && r.link.as_deref() == Some("same-region")).expect("a row")
     };
-    // 15.4 ms against 7.3 ms: half of it goes away, and the quota is said.
+    // 15.4 ms against 7.3 ms: half of it goes away, and the verdict states the quota.
     let acceleration = near("acceleration");
     assert!(acceleration.max_share.is_some_and(|s| (s - 0.527).abs() < 0.02), "{acceleration:?}");
     assert!(acceleration.verdict.contains("five functions"), "{acceleration:?}");
     // 100 a second at 82 microseconds: one instance; 128 MiB idle for an hour: 0.125 x 3600 x
     // 0.00005471.
     let provisioned = near("provisioned");
+    let explanation = provisioned.explanation.as_deref().expect("a sizing");
     assert!(
-        provisioned.verdict.contains("1 instance (") && provisioned.verdict.contains("CNY 0.0246"),
+        explanation.contains("1 instance (rate") && explanation.contains("CNY 0.0246 an hour"),
         "{provisioned:?}"
     );
 }
@@ -609,16 +613,24 @@ fn provisioned_concurrency_is_more_than_rate_times_mean_seconds() {
     runs.push(ready);
     let rows = advise(&results, Load { requests_per_second: 2000.0, memory_mib: 512 });
     let row = rows.iter().find(|r| r.id == "provisioned").expect("a row");
-    for part in ["need 40 instances", "on average, and 11.", "53 for 1 %", "Poisson", "CNY 0.0985"]
-    {
+    // The verdict has the number, its price, the gain with its interval, and the condition.
+    for part in ["2000 requests/s need 53 instances ahead", "CNY ", " as fast as a cold start ("] {
         assert!(row.verdict.contains(part), "{part}: {}", row.verdict);
     }
+    assert!(row.verdict.contains("A cold start of") || row.verdict.contains("It pays if"));
+    assert!(row.verdict.chars().count() <= 240, "{}", row.verdict);
+    let explanation = row.explanation.clone().expect("a sizing");
+    for part in
+        ["so 40 instances (rate", "with so many, 11.", "53 for 1 %", "Poisson", "CNY 0.0985"]
+    {
+        assert!(explanation.contains(part), "{part}: {explanation}");
+    }
     let number = |share: &str| -> u32 {
-        let before = row.verdict.split(&format!(" for {share}")).next().expect("text");
+        let before = explanation.split(&format!(" for {share}")).next().expect("text");
         before.rsplit(' ').next().expect("a word").parse().expect("a number")
     };
-    assert!(number("5 %").abs_diff(46) <= 1, "{}", row.verdict);
-    assert!(number("0.1 %").abs_diff(60) <= 2, "{}", row.verdict);
+    assert!(number("5 %").abs_diff(46) <= 1, "{explanation}");
+    assert!(number("0.1 %").abs_diff(60) <= 2, "{explanation}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! The runner with an engine that neither sleeps nor starts anything: order, bookkeeping, and what
-//! is kept when a run stops. Also the command line from outside, on a real image.
+//! Tests of the runner, with an engine that neither sleeps nor starts anything: order, bookkeeping,
+//! and the results of a stopped run. Also tests of the command line, on a real image.
 
 mod common;
 
@@ -107,8 +107,8 @@ fn every_case_comes_once_a_round_and_the_order_changes() {
     assert!(rounds.windows(2).any(|pair| pair[0] != pair[1]), "always the same order");
 }
 
-/// An engine of which four instances at once are as fast as one, and more take turns; of cold ones
-/// it holds sixteen.
+/// An engine that runs four instances at once as fast as one, and more one after the other. It has
+/// room for sixteen cold instances.
 struct FourAtOnce;
 
 impl Engine for FourAtOnce {
@@ -131,7 +131,8 @@ impl Engine for FourAtOnce {
     }
 }
 
-/// The bursts of the second variant that a ramp over these leaves, by scenario, and what it says.
+/// The bursts of the second variant that remain after a ramp over these, by scenario, and its
+/// notes.
 fn ramped(
     bursts: &[usize],
     asked_for: &[usize],
@@ -187,7 +188,7 @@ fn a_ramp_leaves_out_the_bursts_beyond_saturation_with_a_note() {
     assert_eq!(
         (cold, accelerated.0),
         ((vec![1, 2, 4, 8, 16, 64], beyond), vec![1, 2, 4, 8, 16, 64]),
-        "64 was asked for"
+        "64 was given as a number"
     );
 
     let small = |case: &Case, _: &TurnSamples| case.burst < 4;
@@ -196,7 +197,7 @@ fn a_ramp_leaves_out_the_bursts_beyond_saturation_with_a_note() {
 }
 
 #[test]
-fn keeps_every_sample_with_its_place_and_sums_up() {
+fn keeps_every_sample_with_its_position_and_summarises() {
     let finished =
         run(&definition(10), &targets(), host(), &mut Mock::default(), None, &mut ()).expect("ran");
     let results = finished.results;
@@ -242,10 +243,10 @@ fn a_failing_scenario_is_a_result_beside_the_others() {
 }
 
 #[test]
-fn a_run_that_stops_keeps_what_it_has() {
+fn a_stopped_run_keeps_its_complete_rounds() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("deep/results.json");
-    // in the third round that counts
+    // in the third counted round
     let mut mock = Mock { stops_at: Some(4 * 4 + 2), ..Mock::default() };
     let finished =
         run(&definition(50), &targets(), host(), &mut mock, Some(&path), &mut ()).expect("ran");
@@ -255,10 +256,7 @@ fn a_run_that_stops_keeps_what_it_has() {
         kept.variants.iter().flat_map(|v| &v.runs).all(|r| r.samples.len() == 3),
         "three whole rounds"
     );
-    assert_eq!(
-        finished.results, kept,
-        "and nothing of the fourth; its notes were with it all the time"
-    );
+    assert_eq!(finished.results, kept, "nothing of the fourth, and the notes");
     assert_eq!(kept.notes, ["on request"]);
     assert_eq!(
         std::fs::read_dir(folder.path().join("deep")).expect("a folder").count(),
@@ -309,10 +307,10 @@ fn a_record_is_never_replaced_by_another_run() {
         format!("{stem}-baselines-{embedded}.json"),
     ];
     assert_eq!(names, expected);
-    assert_ne!(Results::load(&first).expect("there"), results, "the first is what it was");
+    assert_ne!(Results::load(&first).expect("there"), results, "the first is unchanged");
 }
 
-/// An image layout with a program of that fault; `None` where this machine cannot run it.
+/// An image layout with a program of this fault; `None` if this machine cannot run it.
 fn layout_of(fault: &str) -> Option<tempfile::TempDir> {
     if skip_without_sandbox() {
         return None;
@@ -351,8 +349,8 @@ fn the_command_prints_a_table_and_keeps_results() {
     assert_eq!(results.variants[0].runs.len(), 3);
 }
 
-/// The program calls a server of this machine on each request, and each start ends with what that
-/// server says. Without the flags the same call is refused at once.
+/// The program calls a server of this machine on each request, and answers with that server's text.
+/// Without the flags the same call is refused at once.
 #[test]
 fn instances_call_a_named_port_of_this_machine_and_the_results_note_it() {
     let server = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -373,7 +371,7 @@ fn instances_call_a_named_port_of_this_machine_and_the_results_note_it() {
         let flags = [flags, &["--expect", answer]].concat();
         let done = coldstart(place, out.path(), 5, &flags).output().expect("it starts");
         let said = String::from_utf8_lossy(&done.stderr).into_owned();
-        if said.contains("`--network` cannot be had") {
+        if said.contains("`--network` is not possible here") {
             eprintln!("skipped: {said}");
             return;
         }
@@ -479,7 +477,7 @@ fn a_ramp_of_bursts_is_measured_drawn_and_summed_up() {
 }
 
 #[test]
-fn exit_codes_tell_whose_fault_it_was() {
+fn exit_codes_distinguish_the_image_from_the_bench() {
     let Some(image) = layout_of("EXITS") else { return };
     let out = tempfile::tempdir().expect("a folder");
     let place = image.path().to_str().expect("a path");
@@ -524,9 +522,10 @@ fn an_interrupted_run_leaves_no_process_and_no_folder() {
     assert!(Results::load(&path).expect("kept").variants[0].runs[0].summary.n > 0);
 }
 
-/// The story: an interruption before the first round ended as `the bench could not run`, 4.
+/// Regression: an interruption before the first round gave exit code 4, as if the bench could not
+/// run.
 #[test]
-fn an_interruption_before_the_first_round_is_one_too() {
+fn an_interruption_before_the_first_round_has_the_same_exit_code() {
     let Some(image) = layout_of("DEAF") else { return };
     let out = tempfile::tempdir().expect("a folder");
     let place = image.path().to_str().expect("a path");
@@ -549,7 +548,7 @@ fn an_interruption_before_the_first_round_is_one_too() {
     );
 }
 
-/// Results of a run of the mock, with every total `factor` times as long, in a file of their own.
+/// Writes results of the mock's run to a file, with every total `factor` times as long.
 fn results_file(
     folder: &std::path::Path,
     name: &str,
@@ -602,7 +601,7 @@ fn compare_ends_with_3_for_slower_and_with_4_when_inconclusive() {
 }
 
 #[test]
-fn another_engines_baseline_is_refused_before_anything_is_measured() {
+fn a_baseline_of_another_engine_is_refused_before_the_run() {
     let Some(image) = layout_of("GOOD") else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let baseline = results_file(folder.path(), "baseline.json", 5, 1);
@@ -617,7 +616,7 @@ fn another_engines_baseline_is_refused_before_anything_is_measured() {
         .expect("it starts");
     let said = String::from_utf8_lossy(&done.stderr);
     assert!(done.status.code() == Some(4) && said.contains("`docker`"), "{said}");
-    assert!(!out.exists(), "nothing was begun");
+    assert!(!out.exists(), "the run did not start");
 }
 
 #[test]
@@ -659,9 +658,9 @@ fn plot_and_record_write_to_the_paths_that_they_print() {
     assert_eq!(subcommand(&["record", &file, "--name", "../elsewhere"]).0, Some(2));
 }
 
-/// The story: `coldstart compare A B | head -1` panicked.
+/// Regression: `coldstart compare A B | head -1` panicked.
 #[test]
-fn a_reader_who_has_left_is_no_reason_to_panic() {
+fn a_closed_pipe_causes_no_panic() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = results_file(folder.path(), "results.json", 20, 1).display().to_string();
     let (reader, writer) = std::io::pipe().expect("a pipe");
@@ -680,7 +679,7 @@ fn a_reader_who_has_left_is_no_reason_to_panic() {
 }
 
 #[test]
-fn what_is_provisioned_has_nothing_to_evict() {
+fn a_provisioned_instance_has_nothing_to_evict() {
     let Some(image) = layout_of("GOOD") else { return };
     let (out, place) =
         (tempfile::tempdir_in(".").expect("a folder"), image.path().to_str().expect("a path"));
@@ -693,9 +692,9 @@ fn what_is_provisioned_has_nothing_to_evict() {
     );
 }
 
-/// The story: with room for forty processes a burst of 64 hung, and took no signal.
+/// Regression: with room for forty processes a burst of 64 hung, and no signal ended it.
 #[test]
-fn a_burst_that_the_machine_does_not_hold_is_a_result_and_ends() {
+fn a_burst_that_is_too_large_for_the_machine_ends_with_a_result() {
     const UID: u32 = 61_234; // unused, so that the limit counts only this run
     if !nix::unistd::geteuid().is_root() {
         return eprintln!("skipped: a limit of processes for a user of its own needs root");
@@ -785,10 +784,10 @@ fn docker_engine_reports_a_program_that_listens_where_no_platform_can_reach_it()
     }
 }
 
-/// The story: an instance's network was gone before the probe was, which then waited for minutes in
-/// one connect, and for no signal.
+/// Regression: an instance's network was gone before the probe had ended. The probe then waited for
+/// minutes in one connect, and no signal ended it.
 #[test]
-fn docker_engine_reports_soon_what_ended_a_start() {
+fn docker_engine_reports_the_cause_of_a_failed_start_soon() {
     if skip_without_docker() {
         return;
     }
@@ -819,7 +818,7 @@ fn docker_engine_reports_soon_what_ended_a_start() {
         let text = String::from_utf8_lossy(&done.stdout);
         assert_eq!(done.status.code(), Some(1), "{text}{}", String::from_utf8_lossy(&done.stderr));
         assert!(text.contains(status) && text.contains(word), "{text}");
-        // Two samples, each with a deadline of 5 s, and the floor; the story took some 13 minutes.
+        // Two samples, each with a deadline of 5 s, and the floor; before, it took some 13 minutes.
         assert!(began.elapsed() < std::time::Duration::from_secs(60), "{:?}", began.elapsed());
     }
 }
@@ -863,10 +862,10 @@ fn an_interrupted_run_leaves_nothing_in_docker_engine() {
     assert!(names.iter().all(|n| !n.to_string_lossy().starts_with("work-")), "{names:?}");
 }
 
-/// The story: of a run that was killed the engine kept the images it had pulled, and the registry
-/// went on running.
+/// Regression: after a run was killed, the engine kept its images, and the registry continued to
+/// run.
 #[test]
-fn a_killed_run_is_cleared_away_by_the_next_in_docker_engine() {
+fn the_next_run_removes_the_leftovers_of_a_killed_one_in_docker_engine() {
     if skip_without_docker() {
         return;
     }
@@ -910,10 +909,7 @@ fn a_killed_run_is_cleared_away_by_the_next_in_docker_engine() {
         "{ready:?}"
     );
     let step = results.overhead.connect_step_ns_median;
-    assert!(
-        step.is_some(),
-        "the probe was there before the program listened: a connect was refused"
-    );
+    assert!(step.is_some(), "the probe began before the program listened: a connect was refused");
 }
 
 #[test]
@@ -969,7 +965,7 @@ fn in_docker(run: &str) -> String {
     listed.map(|done| String::from_utf8(done.expect("it starts").stdout).expect("text")).concat()
 }
 
-/// What a run of one image for 50 samples gave: exit code, what it printed on either stream, runs.
+/// Result of a run of one image for 50 samples: exit code, text of either stream, runs.
 fn tried(fault: &str, flags: &[&str]) -> Option<(Option<i32>, String, String, Vec<Run>)> {
     let image = layout_of(fault)?;
     let out = tempfile::tempdir().expect("a folder");
@@ -982,10 +978,10 @@ fn tried(fault: &str, flags: &[&str]) -> Option<(Option<i32>, String, String, Ve
     Some((done.status.code(), text(&done.stdout), text(&done.stderr), runs))
 }
 
-/// The story: an image that never listens was tried for two hours, fifty times in each of five
+/// Regression: an image that never listens was tried for two hours, fifty times in each of five
 /// cases.
 #[test]
-fn a_case_that_fails_when_tried_first_ends_the_run_and_names_the_flag_that_helps() {
+fn a_case_that_fails_at_its_first_try_ends_the_run_with_a_flag_that_helps() {
     for (fault, flag) in [
         ("DEAF", "`--deadline SECONDS`"),
         ("ELSEWHERE", "`--port 8081`"),
@@ -995,6 +991,8 @@ fn a_case_that_fails_when_tried_first_ends_the_run_and_names_the_flag_that_helps
         assert_eq!(code, Some(1), "{text}{why}");
         assert!(text.contains(flag) && text.contains("phase start"), "{fault}: {text}");
         assert!(why.contains("`--keep-going`"), "{fault}: {why}");
+        // The story: the run had ended before the floor's turn, and blamed a missing compiler.
+        assert!(!text.contains("no C compiler"), "{fault}: {text}");
         assert!(runs.len() == 1 && runs[0].samples.len() == 1, "{fault}: {runs:?}");
     }
     let Some((code, text, why, runs)) = tried("DEAF", &["--keep-going"]) else { return };
@@ -1009,7 +1007,7 @@ fn a_case_that_fails_when_tried_first_ends_the_run_and_names_the_flag_that_helps
 
 /// With `--keep-going` the rest is measured.
 #[test]
-fn what_fails_at_first_is_left_out_and_the_rest_is_measured() {
+fn a_case_that_fails_at_its_first_try_is_left_out_and_the_rest_is_measured() {
     let (Some(good), Some(deaf)) = (layout_of("GOOD"), layout_of("DEAF")) else { return };
     let out = tempfile::tempdir().expect("a folder");
     let place = |name: &str, folder: &tempfile::TempDir| {
@@ -1028,7 +1026,7 @@ fn what_fails_at_first_is_left_out_and_the_rest_is_measured() {
     }
 }
 
-/// An engine whose second image fails the first time, and is counted.
+/// An engine whose second image fails the first time, and which counts its calls.
 struct FailsOnce(usize);
 
 impl Engine for FailsOnce {
@@ -1062,7 +1060,7 @@ impl Watcher for Decides {
 }
 
 #[test]
-fn the_watcher_decides_what_becomes_of_a_case_that_fails_at_first() {
+fn the_watcher_decides_about_a_case_that_fails_at_its_first_try() {
     // 4 cases, 1 warm-up, 10 rounds.
     for (onward, takes, failed) in
         [(Onward::Measure, 44..=44, 10), (Onward::LeaveOut, 34..=34, 1), (Onward::Stop, 1..=4, 1)]
@@ -1079,9 +1077,9 @@ fn the_watcher_decides_what_becomes_of_a_case_that_fails_at_first() {
     }
 }
 
-/// Outside this repository, without a flag.
+/// It runs outside this repository, without a flag.
 #[test]
-fn an_image_is_all_that_a_newcomer_names() {
+fn an_image_is_the_only_required_argument() {
     let Some(image) = layout_of("GOOD") else { return };
     let elsewhere = tempfile::tempdir().expect("a folder");
     let run = |arguments: &[&str]| {
@@ -1095,7 +1093,7 @@ fn an_image_is_all_that_a_newcomer_names() {
     assert!(code == Some(4) && why.contains("`coldstart IMAGE`"), "{why}");
     let (code, _, why) = run(&["nginx:1"]);
     assert!(code == Some(4) && why.contains("docker save") && why.contains("docker.io"), "{why}");
-    // A layout's folder, and the archive of it as `docker save | gzip` leaves it.
+    // A layout's folder, and an archive of it in the form of `docker save | gzip`.
     let place = image.path().to_str().expect("a path");
     let tar = elsewhere.path().join("saved.tar.gz");
     let loaded = microimage::source::load(place).expect("ours");
@@ -1120,14 +1118,17 @@ fn an_image_is_all_that_a_newcomer_names() {
         assert!(text.contains("\nengine,image,reference,"), "{text}");
         let markdown = std::fs::read_to_string(elsewhere.path().join("t.md")).expect("written");
         assert!(markdown.starts_with("| image | scenario | link |"), "{markdown}");
-        // The verdicts stand under the table.
+        // Regression: with a file of `docker save` the pull read five times as long as it is.
+        assert!(text.contains(": its layers are not compressed"), "{text}");
+        // The verdicts are under the table.
         assert!(text.contains("what the platform's advice would buy"), "{text}");
         let (code, again, _) = run(&["report"]);
         assert!(code == Some(0) && again.contains("what the platform's advice would buy"));
     }
 }
 
-/// A row for each case, the same in both forms; CSV's fields are as many as its head's.
+/// Both forms have the same row for each case, and each row of CSV has as many fields as the
+/// header.
 #[test]
 fn a_run_is_exported_as_markdown_and_csv() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -1151,7 +1152,7 @@ fn a_run_is_exported_as_markdown_and_csv() {
     assert_eq!(std::fs::read_to_string(path).expect("written"), csv);
 }
 
-/// A reader who leaves ends nothing; a full disk is an error.
+/// A reader that closes the pipe does not end the program; a full disk is an error.
 #[test]
 fn a_full_output_is_an_error_and_a_closed_one_is_not() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -1174,7 +1175,7 @@ fn a_full_output_is_an_error_and_a_closed_one_is_not() {
         let full = || std::fs::File::options().write(true).open("/dev/full").expect("Linux has it");
         let (code, why) = run(full().into(), Stdio::piped());
         assert!(code == Some(4) && why.contains("standard output cannot be written"), "{why}");
-        // There is no reader left.
+        // The pipe has no reader.
         assert_eq!(run(full().into(), closed()).0, Some(4));
     }
 }

@@ -1,5 +1,5 @@
-//! `coldstart --engine scf` against the platform as `firstbyte run --api` plays it: real instances
-//! behind the API, faults by name. No cloud was asked.
+//! Tests of `coldstart --engine scf` against the API that `firstbyte run --api` emulates: real
+//! instances behind the API, and faults by name. They call no cloud.
 
 mod common;
 #[allow(dead_code)] // each test file uses its part
@@ -16,14 +16,14 @@ use stand_in::{At, Bench, Gate, StandIn};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
-/// Says what a test lacked.
+/// Prints what a test lacks.
 pub fn skipped(why: impl std::fmt::Display) {
     eprintln!("skipped: {why}");
 }
 
 const COLD: [&str; 5] = ["--yes", "--scenario", "cold", "--samples", "3"];
 
-/// The one run of the one variant.
+/// The only run of the only variant.
 #[track_caller]
 fn only(results: &Results) -> &Run {
     assert_eq!((results.variants.len(), results.variants[0].runs.len()), (1, 1));
@@ -51,12 +51,12 @@ fn every_scenario_is_measured_and_nothing_is_left() {
             let known = of.platform_ns.unwrap_or(0)
                 + of.handler_ns.expect("Report")
                 + of.warm_round_trip_ns.expect("measured");
-            let residual = of.residual_ns.expect("all is known");
+            let residual = of.residual_ns.expect("all times are known");
             assert_eq!(residual, sample.total_ns.unwrap() as i64 - known as i64);
         }
     }
     assert!(stand_in.everything().is_empty(), "{:?}", stand_in.everything());
-    assert!(!bench.ledger().exists(), "an empty ledger goes");
+    assert!(!bench.ledger().exists(), "an empty ledger is removed");
     let text = std::fs::read_to_string(bench.folder.path().join("target/coldstart/results.json"));
     assert!(!text.unwrap().contains(stand_in::SECRET));
 }
@@ -85,7 +85,7 @@ fn every_published_form_of_the_line_is_read_from_tail_and_from_cls() {
     }
 }
 
-/// Fault, further flags, exit code, words, and how many of the three samples are aside for what.
+/// Fault, further flags, exit code, words, and why the three samples are aside.
 type Row = (&'static [&'static str], &'static [&'static str], i32, &'static str, Option<Aside>);
 
 #[test]
@@ -101,7 +101,7 @@ fn every_fault_of_the_log_gets_its_verdict() {
         // Refused by its signature, then corrected by the server's clock.
         (&["clock-skew=400"], &[], 0, "s off the platform's", None),
         (&["clock-skew=-400"], &[], 0, "s off the platform's", None),
-        // Until a change is Active the content before it would answer.
+        // Until a change is Active the previous content would answer.
         (&["update-delay=0.7"], &["--cold-by", "new-config"], 0, "warm round trip", None),
     ];
     for (faults, flags, code, words, aside) in rows {
@@ -110,7 +110,8 @@ fn every_fault_of_the_log_gets_its_verdict() {
         let Some(stand_in) = StandIn::start(&all) else { return };
         let gate = Gate::before(&stand_in);
         if faults.contains(&"warm-instead") {
-            // Something older has to be warm that can answer in a new version's place.
+            // A warm instance of an older version has to exist, which can answer in the new one's
+            // place.
             let direct = stand_in.address.clone();
             gate.set("PublishVersion", At::Done, move || stand_in::warm_latest(&direct));
         }
@@ -130,7 +131,7 @@ fn every_fault_of_the_log_gets_its_verdict() {
 }
 
 #[test]
-fn what_fails_is_a_result_with_the_platforms_number_and_what_to_do() {
+fn a_failure_is_a_result_with_the_platforms_number_and_a_remedy() {
     let rows: &[(&str, &[&str], &str, Phase)] = &[
         ("fail=430", &[], "430", Phase::Start),
         ("fail=439", &[], "439 User process exit when running", Phase::Start),
@@ -172,7 +173,7 @@ fn what_fails_is_a_result_with_the_platforms_number_and_what_to_do() {
 }
 
 #[test]
-fn what_the_account_does_not_let_ends_the_run_and_leaves_nothing() {
+fn a_refusal_by_the_account_ends_the_run_and_leaves_nothing() {
     let rows: &[(&str, &str, &str)] = &[
         ("wrong-credentials", "AuthFailure.SecretIdNotFound", "TENCENTCLOUD_SECRET_ID"),
         ("no-permission", "UnauthorizedOperation", "QcloudSCFFullAccess"),
@@ -227,9 +228,9 @@ fn a_run_paces_itself_below_the_platforms_limit() {
     assert!(results.notes.iter().any(|note| note.contains("18 new instances a minute")));
 }
 
-/// What the platform does not start is no sample, and nothing is asked for a while after it.
+/// An instance that the platform does not start gives no sample, and the run then pauses.
 #[test]
-fn the_platforms_refusals_to_start_more_are_throttled_and_backed_off() {
+fn refused_starts_count_as_throttled_and_make_the_run_pause() {
     std::thread::scope(|scope| {
         for fault in ["fail=429*1", "fail=432*1", "fail=449*1"] {
             scope.spawn(move || {
@@ -257,13 +258,13 @@ fn no_fault_is_without_a_test() {
     }
 }
 
-/// A thousand samples, in bursts: a row of singles would wait for PublishVersion's twenty a second.
+/// A thousand samples, in bursts: single ones would wait for PublishVersion's twenty a second.
 #[test]
 fn a_thousand_samples_leave_nothing_behind() {
     let Some(stand_in) = StandIn::start(&["update-delay=0", "burst=1000000"]) else { return };
     let bench = Bench::at(&stand_in.address);
     let shape = ["--yes", "--scenario", "cold", "--samples", "50", "--burst", "20"];
-    // The stand-in starts as many as are asked for.
+    // The stand-in starts any number of instances.
     let flags = [&shape[..], &["--log-wait", "30", "--pace", "1000000"]].concat();
     bench.run(&flags).ended(0);
     let results = bench.results();
@@ -276,7 +277,7 @@ fn a_thousand_samples_leave_nothing_behind() {
 }
 
 #[test]
-fn nothing_is_made_before_the_plan_was_answered() {
+fn nothing_is_made_before_the_user_accepts_the_plan() {
     let Some(stand_in) = StandIn::start(&["update-delay=0"]) else { return };
     let gate = Gate::before(&stand_in);
     let bench = Bench::at(&gate.address);
@@ -287,7 +288,7 @@ fn nothing_is_made_before_the_plan_was_answered() {
 }
 
 #[test]
-fn flags_that_cannot_be_are_refused_before_any_call() {
+fn impossible_flags_are_refused_before_any_call() {
     let Some(stand_in) = StandIn::start(&[]) else { return };
     let gate = Gate::before(&stand_in);
     let bench = Bench::at(&gate.address);
@@ -377,7 +378,7 @@ fn a_run_killed_at_any_step_is_cleaned_up_by_its_ledger() {
 }
 
 #[test]
-fn a_killed_run_is_said_and_cleaned_up_first_by_the_next_one() {
+fn the_next_run_reports_and_cleans_up_a_killed_one_first() {
     let Some(stand_in) = StandIn::start(&["update-delay=0"]) else { return };
     let gate = Gate::before(&stand_in);
     let bench = Bench::at(&gate.address);
@@ -392,7 +393,7 @@ fn a_killed_run_is_said_and_cleaned_up_first_by_the_next_one() {
 }
 
 #[test]
-fn a_run_that_is_asked_to_end_deletes_what_it_made() {
+fn a_terminated_run_deletes_its_resources() {
     use nix::sys::signal::Signal;
     for (signal, action) in [
         (Signal::SIGTERM, "CreateFunction"),
@@ -410,7 +411,7 @@ fn a_run_that_is_asked_to_end_deletes_what_it_made() {
     }
 }
 
-/// Runs until the platform has done the action, then sends the signal.
+/// Runs until the platform has done an action, then sends the signal.
 fn end_at(
     gate: &Gate,
     bench: &Bench,
@@ -433,7 +434,7 @@ fn end_at(
 }
 
 #[test]
-fn a_ledger_that_names_what_is_not_ours_deletes_nothing() {
+fn a_ledger_with_foreign_names_deletes_nothing() {
     let Some(stand_in) = StandIn::start(&["update-delay=0"]) else { return };
     let gate = Gate::before(&stand_in);
     let bench = Bench::at(&gate.address);
@@ -456,7 +457,7 @@ fn a_ledger_that_names_what_is_not_ours_deletes_nothing() {
     assert!(gate.actions().is_empty(), "{:?}", gate.actions());
     write("firstbyte-bench-0a1b2c3d-echo", &here);
     bench.clean_up().ended(0);
-    assert!(!bench.ledger().exists(), "it was not there, and is not");
+    assert!(!bench.ledger().exists(), "no ledger is created");
 }
 
 /// With a layer that no node can have there is a verdict on acceleration.
@@ -501,7 +502,7 @@ fn new_layers_are_pushed_and_give_a_verdict_on_acceleration() {
 }
 
 #[test]
-fn function_toml_says_what_is_measured() {
+fn function_toml_defines_the_measured_function() {
     let Some(stand_in) = StandIn::start(&["update-delay=0"]) else { return };
     let bench = Bench::at(&stand_in.address);
     let gate = Gate::before(&stand_in);
@@ -516,7 +517,7 @@ fn function_toml_says_what_is_measured() {
     let digest = format!("sha256:{}", "0b".repeat(32));
     let made = serde_json::json!({ "reference": "echo:latest", "manifest_digest": digest });
     std::fs::write(folder.join("target/image/image.json"), made.to_string()).unwrap();
-    // What the platform was told, asked for while the functions are there.
+    // The platform's settings, read while the functions exist.
     let told = Arc::new(Mutex::new(Vec::new()));
     let (its, direct) = (Arc::clone(&told), stand_in.address.clone());
     gate.set("PublishVersion", At::Done, move || {
@@ -555,7 +556,7 @@ fn function_toml_says_what_is_measured() {
         assert_eq!(function["ClsTopicId"], "topic");
         let net = &function["PublicNetConfig"];
         assert_eq!(net["PublicNetStatus"], "ENABLE");
-        assert_eq!(net["EipConfig"]["EipStatus"], "DISABLE", "no address is taken for a bench");
+        assert_eq!(net["EipConfig"]["EipStatus"], "DISABLE", "a bench needs no fixed address");
     }
 }
 
@@ -575,7 +576,7 @@ fn a_platforms_log_is_imported_with_what_it_leaves_out() {
     run(&["import", "--from", "scf", "lambda.log"]).ended(4).says("no `Init Report` line");
     run(&["import", "--from", "fc", "lambda.log"]).ended(4).says("FCInstanceEvents");
     run(&["import", "--from", "fc", "nothing.log"]).ended(4).says("cannot be read");
-    // One cloud's numbers are never compared with another's, or with this machine's.
+    // Numbers of different clouds, or of a cloud and this machine, are never compared.
     let file = bench.folder.path().join("target/coldstart/results.json");
     let scf = std::fs::read_to_string(&file).unwrap().replace("\"lambda\"", "\"scf\"");
     std::fs::write(bench.folder.path().join("scf.json"), scf).unwrap();

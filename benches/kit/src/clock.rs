@@ -1,6 +1,6 @@
 //! Clock of all benches: CLOCK_MONOTONIC in nanoseconds, the same clock as in the instances, and a
-//! sleep that ends within microseconds of its time. tokio's timers have steps of a millisecond and
-//! are not used for anything that is measured.
+//! sleep that ends within microseconds of its time. tokio's timers have steps of a millisecond, so
+//! measurements do not use them.
 
 use nix::errno::Errno;
 use nix::sys::time::TimeSpec;

@@ -40,7 +40,7 @@ impl Cores {
 /// Pins the calling thread, and those that it will start, to one core.
 ///
 /// # Errors
-/// When the kernel refuses.
+/// If the kernel refuses.
 pub fn pin(core: usize) -> nix::Result<()> {
     let mut one = CpuSet::new();
     one.set(core)?;

@@ -1,16 +1,16 @@
-//! Floor program: its source (floor.c) and how it is compiled. The time of its start is due to the
-//! machine and the bench, not to a function.
+//! Floor program: its source (floor.c) and its compiler command. The time of its start is due to
+//! the machine and the bench, not to a function.
 
 use std::path::Path;
 use std::process::Command;
 
 /// The program's source: the physical limit of a start on this machine.
 pub const SOURCE: &str = include_str!("../floor.c");
-/// The source, seen from the project's root.
+/// The source's path, relative to the project's root.
 pub const SOURCE_PATH: &str = "benches/kit/floor.c";
 
-/// Flags without position independence, relocations, section padding and symbols: no smaller
-/// program starts here.
+/// Flags that leave out position independence, relocations, section padding and symbols, so that
+/// the program is as small as possible.
 const FLAGS: [&str; 5] = [
     "-static",
     "-no-pie",

@@ -1,5 +1,5 @@
-//! Description of the machine of a run, as far as it affects the numbers. It reads /proc and asks
-//! git and rustc for their versions; what cannot be found out is `unknown` and never guessed.
+//! Description of a run's machine, with all that affects the numbers. It reads /proc and asks git
+//! and rustc for their versions. A value that cannot be determined is `unknown`.
 
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 const UNKNOWN: &str = "unknown";
 
-/// The machine and the tools, as far as they affect the numbers (docs/CONTRACTS.md, section 5).
+/// The machine and the tools, with all that affects the numbers (docs/CONTRACTS.md, section 5).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Host {
     /// The kernel's release.
@@ -25,7 +25,7 @@ pub struct Host {
     pub rustc: String,
     /// The project's version, as git describes it.
     pub git_describe: String,
-    /// RFC 3339, UTC, when the run began.
+    /// Time at which the run began, RFC 3339 in UTC.
     pub date: String,
 }
 

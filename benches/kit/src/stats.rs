@@ -9,7 +9,8 @@ pub mod rank;
 use rank::rank_test;
 use serde::{Deserialize, Serialize};
 
-/// Resamples of the bootstrap: the interval's ends then move by well under a tenth of its width.
+/// Number of bootstrap resamples: the interval's ends then vary by far less than a tenth of its
+/// width.
 const RESAMPLES: usize = 2_000;
 /// Modified z-score beyond which a sample is flagged (Iglewicz and Hoaglin, 1993).
 const OUTLIER_SCORE: f64 = 3.5;
@@ -111,9 +112,9 @@ pub fn bootstrap_median(samples: &[f64]) -> Option<Interval> {
     Some(Interval { low: quantile(&medians, 0.025)?, high: quantile(&medians, 0.975)? })
 }
 
-/// The same interval for samples taken in rounds: whole rounds are drawn, because samples of one
-/// round are alike (a cluster bootstrap; Davison and Hinkley, 1997, 3.8). Drawing single samples
-/// would make the interval far too narrow.
+/// The same interval for samples taken in rounds. Whole rounds are drawn, because samples of one
+/// round are correlated (a cluster bootstrap; Davison and Hinkley, 1997, 3.8). Drawing single
+/// samples would make the interval far too narrow.
 pub fn bootstrap_median_of_rounds(rounds: &[Vec<f64>]) -> Option<Interval> {
     if rounds.iter().all(Vec::is_empty) {
         return None;
@@ -150,8 +151,8 @@ pub fn ratio_of_medians(over: &[f64], under: &[f64]) -> Option<(f64, Interval)> 
     Some((ratio, Interval { low: quantile(&ratios, 0.025)?, high: quantile(&ratios, 0.975)? }))
 }
 
-/// Flags samples that are far from the median, by the modified z-score. They are flagged and never
-/// dropped: the reader decides.
+/// Flags samples that are far from the median, by the modified z-score. They are never dropped: the
+/// reader decides about them.
 pub fn outliers(samples: &[f64]) -> Vec<bool> {
     let Some(middle) = median(samples) else {
         return Vec::new();
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn the_interval_holds_the_true_median_about_as_often_as_it_says() {
+    fn the_interval_contains_the_true_median_as_often_as_its_level_states() {
         let held = (0..200)
             .filter(|&seed| {
                 let interval = bootstrap_median(&normal(100.0, 15.0, 40, seed)).unwrap();
@@ -229,7 +230,7 @@ mod tests {
             .count();
         assert!(
             (182..=199).contains(&held),
-            "{held} of 200 intervals hold the median, 190 are expected"
+            "{held} of 200 intervals contain the median, 190 are expected"
         );
     }
 
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_the_one_that_lies_far_out_and_keeps_it() {
+    fn flags_an_outlier_and_keeps_it() {
         let samples = [10.0, 11.0, 10.5, 9.5, 10.2, 9.9, 60.0];
         assert_eq!(outliers(&samples), [false, false, false, false, false, false, true]);
         assert_eq!(Summary::of(&samples).max_ns, Some(60.0));
@@ -273,12 +274,12 @@ mod tests {
         assert!(flagged < 6, "{flagged} of 2000; 3.5 sigma leaves one in 2000");
     }
 
-    /// The story: the samples of one burst were drawn one by one, as if each were news.
+    /// Regression: the samples of one burst were drawn one by one, as if they were independent.
     #[test]
-    fn the_interval_accounts_for_samples_of_one_round_being_alike() {
+    fn the_interval_accounts_for_correlated_samples_of_one_round() {
         let rounds = |seed: u64| -> Vec<Vec<f64>> {
-            let middles = normal(100.0, 15.0, 20, seed); // what a round has in common ...
-            // ... and what it has not
+            let middles = normal(100.0, 15.0, 20, seed); // common to the samples of a round
+            // independent between samples
             middles.iter().zip(0..).map(|(m, i)| normal(*m, 1.0, 8, seed * 1000 + i)).collect()
         };
         let holds = |interval: Option<Interval>| {
@@ -292,7 +293,7 @@ mod tests {
         }
         assert!(
             (86..=100).contains(&by_rounds),
-            "{by_rounds} of 100 intervals hold the median, 95 are expected"
+            "{by_rounds} of 100 intervals contain the median, 95 are expected"
         );
         assert!(one_by_one < 60, "{one_by_one}");
         let single: Vec<Vec<f64>> = normal(9.0, 2.0, 30, 4).into_iter().map(|x| vec![x]).collect();

@@ -8,14 +8,13 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
-/// How often the kernel is asked: pages that another core has just touched may be held back for a
-/// moment.
+/// Number of tries: for a moment the kernel may keep pages that another core has just used.
 const ATTEMPTS: usize = 20;
 
 /// Brings the whole file into the page cache.
 ///
 /// # Errors
-/// When it cannot be read, or does not stay.
+/// If it cannot be read, or does not stay in the page cache.
 pub fn warm(path: &Path) -> io::Result<()> {
     let bytes = fs::read(path)?.len() as u64;
     match resident_bytes(path)? {
@@ -26,11 +25,11 @@ pub fn warm(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Throws the whole file out of the page cache. It must be on the disk already, and nobody may be
-/// running it.
+/// Evicts the whole file from the page cache. It must be written to the disk, and no process may
+/// run it.
 ///
 /// # Errors
-/// When some of it stays, as on a file system that lives in memory.
+/// If a part of it stays, as on a file system in memory.
 pub fn evict(path: &Path) -> io::Result<()> {
     let file = File::open(path)?;
     for _ in 0..ATTEMPTS {
@@ -40,22 +39,22 @@ pub fn evict(path: &Path) -> io::Result<()> {
         }
     }
     Err(io::Error::other(
-        "its pages stay in the page cache; take a file system that is on a disk, or `--page-cache \
+        "its pages stay in the page cache; use a file system on a disk, or `--page-cache \
          warm`",
     ))
 }
 
-/// How much of the file is in the page cache, in bytes (whole pages).
+/// Size of the file's part in the page cache, in bytes (whole pages).
 ///
 /// # Errors
-/// When the kernel does not tell.
+/// If the kernel refuses.
 pub fn resident_bytes(path: &Path) -> io::Result<u64> {
     let file = File::open(path)?;
     let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
     let mut pages = vec![0u8; length.div_ceil(PAGE_BYTES as usize)];
     // JUSTIFICATION: there is no safe interface to mincore.
-    // SAFETY: a new mapping of `length` bytes is made, asked about, never read, and taken down;
-    // `pages` has a byte for each of its pages. An empty file fails in mmap.
+    // SAFETY: a new mapping of `length` bytes is created, passed to mincore, never read, and
+    // removed; `pages` has a byte for each of its pages. An empty file fails in mmap.
     let answer = unsafe {
         let mapping = libc::mmap(
             std::ptr::null_mut(),
@@ -83,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_was_read_is_there_and_one_that_was_evicted_is_not() {
+    fn a_file_is_cached_after_reading_and_not_after_eviction() {
         let path = std::env::current_exe()
             .expect("a path")
             .with_file_name(format!("cache-test-{}", std::process::id()));

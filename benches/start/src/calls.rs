@@ -1,6 +1,7 @@
-//! Functions that call out, beside the usual alternatives: from execve, or from an event that comes
-//! later than the port listens, to the first byte of the reply. Interleaved, in random order. The
-//! harness sleeps while it waits, because the called servers need its core.
+//! Bench of functions that call out, beside the usual alternatives. It measures the time to the
+//! first byte of the reply, from execve or from an event that is sent after the program listens.
+//! Starts are interleaved, in random order. The harness sleeps while it waits, because the called
+//! servers need its core.
 
 use crate::client::Caller;
 use crate::launch::{Instance, Place};
@@ -15,21 +16,21 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-/// What is compared: a function's name, and the name of the peer that ratios are taken to.
+/// The comparisons: a function's name, and the name of the peer to which ratios are taken.
 pub const PAIRS: [(&str, &str); 3] =
     [("call-redis", "axum-redis"), ("call-https", "axum-https"), ("call-ureq", "axum-https")];
-/// The limit that each function is to keep: first byte, as a share of its peer's.
+/// Goal of each function: its first byte as a share of its peer's.
 const GOALS: [f64; 3] = [0.70, 0.80, 0.85];
-/// The same with a head start, of those that begin their connection early: on loopback, and with a
-/// round trip.
+/// Goals with a head start, for functions that begin their connection early: on loopback, and with
+/// a round trip.
 const HEAD_START_GOALS: [(&str, f64, f64); 1] = [("call-https", 0.20, 0.25)];
 
-/// A network between function and server, and when the event comes.
+/// A network between function and server, and the time of the event.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Scenario {
-    /// The round trip that a relay makes; 0: none.
+    /// The round trip that a relay adds; 0 for none.
     pub round_trip_us: u64,
-    /// From listening to the event; 0: the event is there before the port listens.
+    /// Time from listening to the event; with 0 the event is sent before the port listens.
     pub head_start_ms: u64,
 }
 
@@ -43,7 +44,7 @@ pub const SCENARIOS: [Scenario; 3] = [
 /// All samples of a scenario.
 #[derive(Debug, Serialize)]
 pub struct Run {
-    /// Which.
+    /// The scenario.
     pub scenario: Scenario,
     /// The programs, in the order of the table.
     pub programs: Vec<Series>,
@@ -56,16 +57,16 @@ pub struct Series {
     pub name: String,
     /// Size of its file.
     pub elf_bytes: u64,
-    /// From execve, or with a head start from the event, to the reply's first byte.
+    /// Times to the reply's first byte, from execve, or with a head start from the event.
     pub first_byte_ns: Vec<u64>,
-    /// What failed, as text.
+    /// Failures, as text.
     pub errors: Vec<String>,
 }
 
 /// Starts every program `starts` times in each scenario.
 ///
 /// # Errors
-/// When a server does not start.
+/// If a server does not start.
 pub fn run(
     programs: &[Program],
     starts: usize,
@@ -108,7 +109,7 @@ pub fn run(
                 port = if port == 32_000 { 30_000 } else { port + 1 };
                 let sample = sample(&programs[index], port, &environment, place, scenario);
                 if round == 0 {
-                    continue; // fills caches that no program owns
+                    continue; // the first round fills caches that belong to no program
                 }
                 match sample {
                     Ok(ns) => series[index].first_byte_ns.push(ns),
@@ -144,7 +145,7 @@ fn ask(instance: &Instance, caller: &Caller, scenario: Scenario) -> io::Result<u
     let begun_ns = now_ns();
     while !caller.connect()? {
         if now_ns() - begun_ns > PATIENCE.as_nanos() as u64 || instance.has_ended() {
-            return Err(io::Error::other("it never listened"));
+            return Err(io::Error::other("it does not listen"));
         }
     }
     let from_ns = if scenario.head_start_ms == 0 {
@@ -164,7 +165,7 @@ fn ask(instance: &Instance, caller: &Caller, scenario: Scenario) -> io::Result<u
     Ok(first_byte_ns - from_ns)
 }
 
-/// The tables, as text, with the goals that were missed or kept.
+/// The tables, as text, with the goals that were missed or met.
 pub fn draw(runs: &[Run]) -> String {
     let mut text = String::new();
     for run in runs {
@@ -173,7 +174,7 @@ pub fn draw(runs: &[Run]) -> String {
             if head_start_ms == 0 {
                 "execve".to_owned()
             } else {
-                format!("an event that comes {head_start_ms} ms after the port listens")
+                format!("an event {head_start_ms} ms after the port listens")
             },
             if round_trip_us == 0 {
                 "loopback".to_owned()

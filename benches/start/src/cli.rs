@@ -4,7 +4,7 @@ use clap::Parser;
 use start_bench::report::PageCache;
 use std::path::PathBuf;
 
-/// What the help ends with.
+/// The end of the help text.
 const TWO_COMMITS: &str = "\
 To compare with another commit, in one interleaved run:
   git worktree add ../old COMMIT

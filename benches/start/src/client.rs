@@ -1,6 +1,6 @@
-//! Peer of a starting program: connects again and again until the program listens, sends the event,
-//! and spins until the first byte has arrived. It never sleeps: it has a core of its own, and
-//! waking it up would be part of the measurement.
+//! Client of a starting program: it connects repeatedly until the program listens, sends the event,
+//! and spins until the first byte has arrived. It never sleeps: it has a core of its own, and the
+//! time to wake it up would be part of the measurement.
 
 use crate::event::{self, REQUEST, ReplyCheck};
 use crate::launch::Instance;
@@ -11,11 +11,11 @@ use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-/// From execve to the whole reply, and from any further request to its reply, at most.
+/// Time limit from execve to the whole reply, and from a further request to its reply.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Looks at the process once in so many vain attempts.
+/// Number of failed attempts between two checks of the process.
 const ATTEMPTS_A_LOOK: u32 = 4096;
-/// A reply is a quarter of this, in bytes.
+/// Size of the buffer, in bytes; a reply has a quarter of it.
 const REPLY_BYTES: usize = 1024;
 
 /// Why there was no correct reply.
@@ -35,19 +35,19 @@ pub enum Error {
     Io(#[from] io::Error),
 }
 
-/// When what happened, in nanoseconds of CLOCK_MONOTONIC.
+/// Times of the events of a start, in nanoseconds of CLOCK_MONOTONIC.
 #[derive(Debug, Clone, Copy)]
 pub struct Moments {
-    /// A connection was taken.
+    /// The program accepted the connection.
     pub listening_ns: u64,
-    /// The first byte of the reply was there.
+    /// The first byte of the reply arrived.
     pub first_byte_ns: u64,
-    /// Its last one was.
+    /// The last byte of the reply arrived.
     pub reply_ns: u64,
 }
 
-/// A socket that has not found its listener yet. Closing it resets the connection: no port is left
-/// in TIME_WAIT.
+/// A socket that connects to a starting program. Closing it resets the connection, so that no port
+/// stays in TIME_WAIT.
 pub struct Caller {
     socket: Socket,
     to: SockAddr,
@@ -57,7 +57,7 @@ impl Caller {
     /// A caller of `port` on loopback.
     ///
     /// # Errors
-    /// When no socket can be made.
+    /// If no socket can be made.
     pub fn new(port: u16) -> io::Result<Self> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
         socket.set_tcp_nodelay(true)?;
@@ -65,10 +65,10 @@ impl Caller {
         Ok(Self { socket, to: SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).into() })
     }
 
-    /// One attempt to connect; on loopback it is decided before the call returns.
+    /// Tries to connect once; on loopback the result is known when the call returns.
     ///
     /// # Errors
-    /// Anything but a refusal.
+    /// Any error except a refusal.
     pub fn connect(&self) -> io::Result<bool> {
         match self.socket.connect(&self.to) {
             Ok(()) => Ok(true),
@@ -80,7 +80,7 @@ impl Caller {
     /// Sends the event.
     ///
     /// # Errors
-    /// When the connection breaks.
+    /// If the connection breaks.
     pub fn send(&self) -> io::Result<()> {
         (&self.socket).write_all(REQUEST)
     }
@@ -88,16 +88,16 @@ impl Caller {
     /// Sleeps until something has arrived.
     ///
     /// # Errors
-    /// When nothing has in that time, or the connection breaks.
+    /// If nothing arrives in that time, or the connection breaks.
     pub fn wait(&self, patience: Duration) -> io::Result<()> {
         self.socket.set_read_timeout(Some(patience))?;
         self.socket.peek(&mut [MaybeUninit::uninit()]).map(drop)
     }
 
-    /// Adds what has arrived to `reply`; how many bytes, 0 if none are there yet.
+    /// Appends the bytes that have arrived to `reply`; returns their number, which may be 0.
     ///
     /// # Errors
-    /// When the connection breaks or ends.
+    /// If the connection breaks or ends.
     pub fn receive(&self, reply: &mut Vec<u8>) -> io::Result<usize> {
         let mut chunk = [MaybeUninit::uninit(); REPLY_BYTES];
         match self.socket.recv_with_flags(&mut chunk, libc::MSG_DONTWAIT) {
@@ -114,11 +114,11 @@ impl Caller {
     }
 }
 
-/// Calls a program that is just starting, and waits for the reply. The caller comes back with its
-/// connection open.
+/// Calls a program that is starting, and waits for the reply. The connection of the returned caller
+/// is open.
 ///
 /// # Errors
-/// When the program ends, stays silent or says something else.
+/// If the program ends, does not answer, or gives a wrong reply.
 pub fn call(instance: &Instance, caller: &Caller) -> Result<Moments, Error> {
     let mut patience = patience(instance, instance.exec_ns());
     while !caller.connect()? {
@@ -129,8 +129,8 @@ pub fn call(instance: &Instance, caller: &Caller) -> Result<Moments, Error> {
     Ok(Moments { listening_ns, first_byte_ns, reply_ns })
 }
 
-/// Sends the event once more on the caller's connection, and waits for the reply: nanoseconds from
-/// just before the send until the reply's last byte was there.
+/// Sends the event once more on the caller's connection, and waits for the reply. Returns the
+/// nanoseconds from just before the send until the reply's last byte arrived.
 ///
 /// # Errors
 /// As [`call`].
@@ -140,7 +140,7 @@ pub fn call_again(instance: &Instance, caller: &Caller) -> Result<u64, Error> {
     Ok(reply_ns - sent_ns)
 }
 
-/// Looks once in a while whether it makes sense to go on.
+/// Checks now and then whether the program has ended or the time limit has passed.
 fn patience(instance: &Instance, from_ns: u64) -> impl FnMut() -> Result<(), Error> {
     let deadline_ns = from_ns + PATIENCE.as_nanos() as u64;
     let mut attempts = 0u32;
@@ -154,7 +154,7 @@ fn patience(instance: &Instance, from_ns: u64) -> impl FnMut() -> Result<(), Err
     }
 }
 
-/// Sends the event and spins for the reply: when its first byte was there, and when its last.
+/// Sends the event and spins for the reply; returns the times of its first and last byte.
 fn exchange(
     caller: &Caller,
     mut patience: impl FnMut() -> Result<(), Error>,

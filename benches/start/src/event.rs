@@ -1,24 +1,25 @@
-//! The event that every program gets, and the reply that each must give: a timer's event, with the
-//! platform's 13 X-Scf-* headers (tests/data/events has its source). Replies are checked here;
-//! there are no sockets here.
+//! Event that every program gets, and the reply that each must give: a timer's event, with the
+//! platform's 13 X-Scf-* headers (tests/data/events has its source). It checks replies and uses no
+//! sockets.
 
 /// The request's bytes, head and body.
 pub const REQUEST: &[u8] = include_bytes!("../data/timer-event.http");
 /// The body of the reply.
 pub const EXPECTED: &str = r#"{"message":"oneminute fired at 2019-08-17T05:26:00Z"}"#;
 
-/// What a reply's bytes amount to so far.
+/// Result of checking the bytes of a reply that have arrived.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ReplyCheck {
-    /// More has to come.
+    /// The reply is incomplete.
     Partial,
-    /// 200, with the body that the function gives; its size in bytes, head included.
+    /// 200 with the expected body; the value is the size in bytes, with the head.
     Correct(usize),
-    /// Anything else, as text.
+    /// A wrong reply, with the reason.
     Wrong(String),
 }
 
-/// Checks what has arrived of a reply (RFC 9112, section 6: a body of Content-Length bytes).
+/// Checks the bytes of a reply that have arrived (RFC 9112, section 6: a body of Content-Length
+/// bytes).
 pub fn check(bytes: &[u8]) -> ReplyCheck {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut reply = httparse::Response::new(&mut headers);
@@ -32,7 +33,7 @@ pub fn check(bytes: &[u8]) -> ReplyCheck {
     let length = length
         .and_then(|header| std::str::from_utf8(header.value).ok()?.trim().parse::<usize>().ok());
     let Some(length) = length else {
-        return ReplyCheck::Wrong("the reply has no usable Content-Length".into());
+        return ReplyCheck::Wrong("the reply has no valid Content-Length".into());
     };
     let Some(body) = head.checked_add(length).and_then(|end| bytes.get(head..end)) else {
         return ReplyCheck::Partial;
@@ -74,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn the_request_has_its_bodys_length() {
+    fn the_requests_content_length_is_its_bodys_length() {
         let head = REQUEST.windows(4).position(|window| window == b"\r\n\r\n").expect("a head") + 4;
         let text = std::str::from_utf8(&REQUEST[..head]).expect("text");
         assert!(text.contains(&format!("Content-Length: {}\r\n", REQUEST.len() - head)));

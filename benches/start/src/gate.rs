@@ -1,18 +1,18 @@
-//! Gate of continuous integration: counts what a function asks of the kernel until its first byte
-//! is out, against limits.json, and how many instructions it runs. It counts instead of timing, so
-//! a busy machine changes nothing. The counts do depend on the kernel, the C library and the
-//! compiler. The whole file is first brought into the page cache, since the kernel maps only cached
-//! pages around a fault.
+//! Gate of continuous integration: it counts a function's system calls, faults and instructions up
+//! to the first byte, and compares them with limits.json. Counts, unlike times, do not depend on
+//! the load of the machine. They depend on the kernel, the C library and the compiler. The whole
+//! file is read into the page cache first, because the kernel maps only cached pages around a
+//! fault.
 
 use crate::report::Counts;
 use crate::step::Steps;
 use serde::Deserialize;
 
-/// The limits, with their home in SPECIFICATION.md.
+/// The limits, which SPECIFICATION.md states.
 const LIMITS: &str = include_str!("../limits.json");
 
-/// The most that is let through. Counted from the call of execve(2) to the return of the call that
-/// sends the reply's first byte, all threads, execve included.
+/// Largest permitted counts, from the call of execve(2) to the return of the call that sends the
+/// reply's first byte, of all threads, with execve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GateLimits {
@@ -27,15 +27,15 @@ pub struct GateLimits {
 }
 
 impl GateLimits {
-    /// The committed ones.
+    /// The committed limits.
     ///
     /// # Errors
-    /// When limits.json is not what this program expects.
+    /// If limits.json does not have the expected form.
     pub fn committed() -> serde_json::Result<Self> {
         serde_json::from_str(LIMITS)
     }
 
-    /// What is over, a line each; empty if the gate is open.
+    /// The exceeded limits, one line each; empty if none is exceeded.
     pub fn over(&self, counts: &[Counts], steps: &Steps) -> Vec<String> {
         let mut over = Vec::new();
         for (what, value, limit) in [
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn names_what_is_over_and_nothing_else() {
+    fn names_the_exceeded_limits_only() {
         let limits = GateLimits {
             system_calls_to_first_byte: 40,
             minor_faults_to_first_byte: 30,
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_committed_limits_can_be_read() {
+    fn the_committed_limits_are_valid() {
         GateLimits::committed().expect("limits.json");
     }
 }

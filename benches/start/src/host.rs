@@ -1,4 +1,4 @@
-//! Machine of a run, how its disk reads ahead, and its load before and after.
+//! Machine of a run: its description, its disk's read-ahead, and its load before and after.
 
 use bench_kit::host::{self, Host};
 use serde::Serialize;
@@ -9,15 +9,15 @@ use std::path::Path;
 /// The machine, and its state around the run.
 #[derive(Debug, Serialize)]
 pub struct HostState {
-    /// What it is.
+    /// Its description.
     #[serde(flatten)]
     pub machine: Host,
-    /// How much the disk under the project reads for a page that is asked for, in KiB: 128 by the
-    /// kernel's default. What is larger than a program reads all of it at its first fault.
+    /// Read-ahead of the disk under the project, in KiB: 128 by the kernel's default. If it is
+    /// larger than a program, the first fault reads the whole program.
     pub read_ahead_kib: Option<u64>,
-    /// /proc/loadavg before the run; other work on the machine shows here.
+    /// /proc/loadavg before the run; it shows other work on the machine.
     pub load_before: String,
-    /// And after it.
+    /// /proc/loadavg after the run.
     pub load_after: String,
 }
 
@@ -32,7 +32,7 @@ impl HostState {
         }
     }
 
-    /// Notes how busy the machine was at the end.
+    /// Records the load at the end.
     pub fn finish(&mut self) {
         self.load_after = host::load();
     }
@@ -43,7 +43,8 @@ impl HostState {
     }
 }
 
-/// Of the disk that the file lies on (Linux, Documentation/ABI/testing/sysfs-class-bdi).
+/// Read-ahead of the disk that contains the file (Linux,
+/// Documentation/ABI/testing/sysfs-class-bdi).
 fn read_ahead_kib(path: &Path) -> Option<u64> {
     let device = fs::metadata(path).ok()?.dev();
     let (major, minor) = (libc::major(device), libc::minor(device));

@@ -1,5 +1,5 @@
-//! Cost of an idle program: after its first reply, and after further ones, with that connection
-//! still open. All programs idle at the same time, since idle programs must not disturb each other.
+//! Cost of an idle program, with its connection open: after the first reply, and after further
+//! replies. All programs idle at the same time, because idle programs do not disturb each other.
 
 use crate::client::{self, Caller, Moments};
 use crate::launch::Instance;
@@ -11,13 +11,13 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 use std::{io, iter};
 
-/// A program has settled when its memory and faults have stayed the same for so many looks …
+/// A program has settled if its memory and faults are equal in this number of checks …
 const LOOKS: u32 = 10;
-/// … that lie so far apart,
+/// … with this time between them.
 const BETWEEN: Duration = Duration::from_millis(20);
-/// and it is given so long for that.
+/// Time limit for that.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long wake-ups are counted.
+/// Time in which wake-ups are counted.
 const WINDOW: Duration = Duration::from_secs(2);
 
 /// An idle program.
@@ -25,13 +25,13 @@ const WINDOW: Duration = Duration::from_secs(2);
 pub struct Idle {
     /// Resident memory.
     pub rss_bytes: u64,
-    /// Of that, what is the process's own and written to.
+    /// The part of it that is private and written to.
     pub private_dirty_bytes: u64,
     /// Threads of the process.
     pub threads: u64,
-    /// Of all threads, per second.
+    /// Wake-ups of all threads, per second.
     pub wakeups_per_s: f64,
-    /// Whether memory and faults had come to rest before wake-ups were counted.
+    /// Whether memory and faults had settled before wake-ups were counted.
     pub settled: bool,
 }
 
@@ -40,15 +40,15 @@ pub struct Idle {
 pub struct Observed {
     /// After the first one.
     pub after_first: Idle,
-    /// `None` where one request was all.
+    /// After the last request; `None` if there was only one.
     pub after_last: Option<Idle>,
 }
 
-/// Lets all programs answer once, then idle together; and the same again after so many requests in
-/// all that `requests` says, on the same connections. In the order of `programs`.
+/// Lets all programs answer once, then idle together; then again after `requests` requests in all,
+/// on the same connections. The results are in the order of `programs`.
 ///
 /// # Errors
-/// When one does not answer, or ends.
+/// If a program does not answer, or ends.
 pub fn observe(
     starter: &mut Starter,
     programs: &[Program],
@@ -74,7 +74,7 @@ pub fn observe(
     Ok(iter::zip(after_first, after_last).map(both).collect())
 }
 
-/// Looks at programs that have nothing to do.
+/// Observes idle programs.
 fn watch(
     running: &[(Instance, Caller, Moments)],
     programs: &[Program],
@@ -109,7 +109,7 @@ fn watch(
     Ok(idle)
 }
 
-/// Waits until nothing moves in the process; whether it came to that.
+/// Waits until the process has settled; returns whether it has.
 fn settle(pid: nix::unistd::Pid) -> io::Result<bool> {
     let deadline = Instant::now() + PATIENCE;
     let mut last = None;

@@ -1,7 +1,7 @@
-//! Launch of one program on one core, with the time just before execve(2). The child shares the
-//! harness's memory (clone(2) with CLONE_VM) until then: a forked copy of the harness would have to
-//! be removed inside the measured time. It is not a sandbox, and the program's output is used only
-//! in the message of a failed start.
+//! Launch of one program on one core, with the time just before execve(2). Until then the child
+//! shares the harness's memory (clone(2) with CLONE_VM): otherwise the removal of a forked copy of
+//! the harness would be part of the measured time. It is not a sandbox, and the program's output is
+//! used only in the message of a failed start.
 
 use crate::precedence;
 use nix::errno::Errno;
@@ -23,7 +23,7 @@ use std::{io, ptr};
 
 /// Bytes of the child's stack: it makes eight system calls and no more.
 const STACK_BYTES: usize = 64 * 1024;
-/// From clone(2) to execve(2), at most.
+/// Time limit from clone(2) to execve(2).
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a program did not start.
@@ -34,7 +34,7 @@ pub enum Error {
         "cannot prepare the start of `{program}`: {source}; check that the path names a program"
     )]
     Prepare {
-        /// Which program.
+        /// The program.
         program: String,
         /// The underlying error.
         source: io::Error,
@@ -42,7 +42,7 @@ pub enum Error {
     /// The program cannot be executed.
     #[error("cannot execute `{program}`: {source}; check that it is a static x86-64 program")]
     Exec {
-        /// Which program.
+        /// The program.
         program: String,
         /// The underlying error.
         source: io::Error,
@@ -54,7 +54,7 @@ pub enum Error {
 pub struct Place {
     /// The only core it may use; any, if `None`.
     pub core: Option<usize>,
-    /// Ahead of everything that is not realtime too.
+    /// Whether it runs with real-time priority.
     pub realtime: bool,
 }
 
@@ -64,10 +64,10 @@ pub struct Instance {
     exec_ns: u64,
     complaints: File,
     plan: Box<Plan>, // the child reads it until execve
-    _stack: Vec<u8>, // and runs on this
+    _stack: Vec<u8>, // the child runs on it until execve
 }
 
-/// What the child needs, laid out before it exists: it must not allocate.
+/// Arguments of the child, prepared before it exists, because it must not allocate.
 struct Plan {
     program: CString,
     arguments: [*const c_char; 2],
@@ -83,11 +83,11 @@ struct Plan {
 }
 
 impl Instance {
-    /// Starts `program` with nothing but `environment` (`NAME=value`). A traced one stops itself
-    /// before execve and waits for its tracer.
+    /// Starts `program` with `environment` (`NAME=value`) and no other variables. A traced program
+    /// stops itself before execve and waits for its tracer.
     ///
     /// # Errors
-    /// When the program cannot be executed.
+    /// If the program cannot be executed.
     pub fn start(
         program: &Path,
         environment: &[String],
@@ -103,14 +103,14 @@ impl Instance {
         let mut plan = Plan::new(program, environment, place, traced).map_err(prepare)?;
         (plan.null, plan.complaints) = (null.as_raw_fd(), complaints.as_raw_fd());
         let mut plan = Box::new(plan);
-        // written to: the child shall not count faults of ours
+        // written to now, so that the child does not count our faults
         let mut stack = vec![1u8; STACK_BYTES];
         let top = stack.as_mut_ptr_range().end;
         let argument: *mut Plan = &mut *plan;
         // JUSTIFICATION: no safe call makes a child that shares memory while its parent continues.
         // SAFETY: the stack and the plan live in the instance, which outlives the child's use of
         // both (it is reaped in `drop`); `child` makes system calls only, takes no lock and does
-        // not allocate; the stack is cut to 16 bytes.
+        // not allocate; the stack is aligned to 16 bytes.
         let pid = unsafe {
             let top = top.sub(top as usize % 16);
             libc::clone(
@@ -162,7 +162,7 @@ impl Instance {
         )
     }
 
-    /// Waits for the child's note, which it makes on another core just before execve.
+    /// Waits for the time that the child stores, on another core, just before execve.
     fn wait_for_exec(&self) -> io::Result<u64> {
         let begun = Instant::now();
         loop {
@@ -172,7 +172,7 @@ impl Instance {
             }
             match self.plan.exec_ns.load(Ordering::Acquire) {
                 0 if begun.elapsed() > PATIENCE => return Err(io::ErrorKind::TimedOut.into()),
-                0 => yield_now(), // the child is made on this core, and leaves it at once
+                0 => yield_now(), // the child is created on this core, and leaves it at once
                 exec_ns => return Ok(exec_ns),
             }
         }
@@ -182,8 +182,8 @@ impl Instance {
 impl Drop for Instance {
     fn drop(&mut self) {
         let _ = kill(self.pid, Signal::SIGKILL);
-        // The threads of a traced process are their tracer's to reap, and the process ends after
-        // the last of them.
+        // The tracer reaps the threads of a traced process, and the process ends after the last of
+        // them.
         let whom = (!self.plan.traced).then_some(self.pid);
         loop {
             match waitpid(whom, Some(WaitPidFlag::__WALL)) {
@@ -226,9 +226,8 @@ impl Plan {
     }
 }
 
-/// Runs in the child, in the parent's memory: system calls only. The C library's errno is shared
-/// with the parent too, which waits for the time or the error below before it makes a call of its
-/// own.
+/// Runs in the child, in the parent's memory: system calls only. The child shares the C library's
+/// errno with the parent, which makes no call until it has the time or the error below.
 extern "C" fn child(plan: *mut c_void) -> c_int {
     // JUSTIFICATION: between clone and execve only plain system calls are allowed, and nix offers
     // no execve that takes pointers made beforehand.

@@ -1,4 +1,4 @@
-//! Program start: it alone prints, reads the environment and chooses exit codes.
+//! Program start: only this file prints, reads the environment and chooses exit codes.
 
 #![forbid(unsafe_code)]
 
@@ -20,11 +20,11 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// The measured thing failed.
+/// A measured program failed.
 const FAILED: u8 = 1;
 /// The bench could not run.
 const UNABLE: u8 = 4;
-/// From this load on, times deserve a remark: the harness and the programs need a core each.
+/// Load from which a note is printed: the harness and the programs need a core each.
 const BUSY: f64 = 0.5;
 
 fn main() -> ExitCode {
@@ -63,12 +63,12 @@ fn bench(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     }
     if arguments.realtime {
         precedence::take_precedence().map_err(|error| {
-            format!("cannot run with real-time priority: {error}; leave `--realtime`")
+            format!("cannot run with real-time priority: {error}; leave out `--realtime`")
         })?;
     }
     if report.host.load() > BUSY && !arguments.realtime {
         eprintln!(
-            "note: the load is {} before the first start; wait, or try --realtime",
+            "note: the load before the first start is {}; wait, or try --realtime",
             report.host.load()
         );
     }
@@ -122,7 +122,7 @@ fn calls(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     }
     let mut host = HostState::describe();
     if host.load() > BUSY {
-        eprintln!("note: the load is {} before the first start; wait", host.load());
+        eprintln!("note: the load before the first start is {}; wait", host.load());
     }
     let place = Place { core: Cores::choose().instance, realtime: false };
     let (starts, folder) = (arguments.starts as usize, places.target.join("start/calls"));
@@ -168,13 +168,14 @@ fn gate(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     Ok(if closed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
 }
 
-/// The order in which a linker is to lay our function out.
+/// Writes the order in which the linker places our function's names.
 fn write_order(file: &Path) -> Result<ExitCode, Box<dyn Error>> {
     let program = places()?.build_with_symbols()?;
     let steps = step::step(&mut Starter::new(anywhere()), &program)?;
     eprintln!("{} instructions to the first byte, {} CPUID", steps.instructions, steps.cpuid);
     let mut names = steps.names(&program)?;
-    // The function's own names are no other function's; `microimage` adds them itself.
+    // The names of the function itself are left out: no other function has them, and
+    // `microimage` adds them.
     names.retain(|name| !name.contains("function_template"));
     let head = "# What a start uses first, in the order of its first use, by microimage's rules \
                 (build/src/order.rs).\n# Made by `just bench start --order src/order.txt`; what \
@@ -184,7 +185,7 @@ fn write_order(file: &Path) -> Result<ExitCode, Box<dyn Error>> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The way to the first byte, call by call.
+/// Prints the system calls to the first byte.
 fn list_calls(arguments: &Arguments, name: &str) -> Result<ExitCode, Box<dyn Error>> {
     for program in
         programs(arguments, &[name.to_owned()])?.iter().filter(|program| program.name == name)
@@ -206,7 +207,7 @@ fn list_calls(arguments: &Arguments, name: &str) -> Result<ExitCode, Box<dyn Err
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where counted starts run: counts do not depend on it.
+/// Place of counted starts: counts do not depend on it.
 fn anywhere() -> Place {
     Place { core: Cores::choose().instance, realtime: false }
 }
@@ -215,7 +216,7 @@ fn places() -> Result<Places, program::Error> {
     Places::find(std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from))
 }
 
-/// Builds what is asked for, and takes what is named.
+/// Builds the requested programs, and adds those given by path.
 fn programs(arguments: &Arguments, only: &[String]) -> Result<Vec<Program>, program::Error> {
     let places = places()?;
     let given = |name: &str| arguments.program.iter().find(|(given, _)| given == name);
@@ -238,7 +239,7 @@ fn programs(arguments: &Arguments, only: &[String]) -> Result<Vec<Program>, prog
     Ok(programs)
 }
 
-/// One line that counts, where someone is looking.
+/// Shows progress in one line, if standard error is a terminal.
 fn progress(what: &str, done: usize, of: usize) {
     let mut terminal = std::io::stderr();
     if terminal.is_terminal() {

@@ -10,18 +10,18 @@ use bench_kit::stats::{quantile, sorted};
 use std::fmt::Write;
 
 const WIDTH: f64 = 960.0;
-/// Left edge of the axis; names stand to the left of it, medians to the right of `RIGHT`.
+/// Left edge of the axis; names are to the left of it, medians to the right of `RIGHT`.
 const LEFT: f64 = 180.0;
 const RIGHT: f64 = 830.0;
 const ROW: f64 = 46.0;
 /// Height of a row's highest bar.
 const PEAK: f64 = 34.0;
-/// From a panel's top to its first row, and from its last row to its end: titles, the axis and its
-/// labels.
+/// Height from a panel's top to its first row, and from its last row to its end, for titles, the
+/// axis and its labels.
 const ABOVE: f64 = 30.0;
 const BELOW: f64 = 46.0;
 const TOP: f64 = 62.0;
-/// Bars from end to end of the axis.
+/// Number of bars along the axis.
 const BINS: usize = 150;
 
 const STYLE: &str = "text{font:13px \
@@ -191,7 +191,7 @@ fn times(samples: &Samples) -> [Vec<f64>; 2] {
 }
 
 impl Axis {
-    /// Wide enough for everything between the extremes, less the highest half percent.
+    /// An axis for all samples, without the highest half percent.
     fn over(report: &Report) -> Self {
         let runs = report.variants.iter().flat_map(|variant| &variant.runs);
         let times: Vec<[Vec<f64>; 2]> = runs.map(|run| times(&run.samples)).collect();
@@ -211,12 +211,12 @@ impl Axis {
         LEFT + self.share(ns) * (RIGHT - LEFT)
     }
 
-    /// How far along the axis a time lies, 0 to 1.
+    /// Position of a time on the axis, 0 to 1.
     fn share(&self, ns: f64) -> f64 {
         ((ns / self.from).ln() / (self.to / self.from).ln()).clamp(0.0, 1.0)
     }
 
-    /// 1, 2 and 5 times the powers of ten that lie on the axis.
+    /// Ticks of the axis: 1, 2 and 5 times the powers of ten.
     fn ticks(&self) -> Vec<f64> {
         let all = (3..11).flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * 10f64.powi(power)));
         all.filter(|tick| (self.from..=self.to).contains(tick)).collect()

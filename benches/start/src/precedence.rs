@@ -1,18 +1,18 @@
 //! Real-time priority: on a shared machine, harness and programs can run ahead of all ordinary
 //! processes of their core. It needs CAP_SYS_NICE.
 
-/// The lowest priority of SCHED_FIFO (sched(7)): ahead of all ordinary work, behind the kernel's
-/// own.
+/// The lowest priority of SCHED_FIFO (sched(7)): before all ordinary processes, after the kernel's
+/// threads.
 pub const REALTIME: i32 = 1;
 
-/// Puts the calling thread ahead of all ordinary work on its core; the kernel still leaves that a
-/// twentieth of the time.
+/// Gives the calling thread priority over all ordinary processes on its core; the kernel reserves a
+/// twentieth of the time for them.
 ///
 /// # Errors
-/// When the kernel refuses: it asks for CAP_SYS_NICE.
+/// If the kernel refuses: it requires CAP_SYS_NICE.
 pub fn take_precedence() -> nix::Result<()> {
     // JUSTIFICATION: nix has no interface to the scheduling classes.
-    // SAFETY: the structure is the kernel's, and outlives the call.
+    // SAFETY: the structure has the kernel's layout, and outlives the call.
     let result = unsafe {
         libc::sched_setscheduler(
             0,

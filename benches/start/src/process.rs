@@ -7,14 +7,14 @@ use std::{fs, io};
 /// Bytes of a page on x86-64.
 pub const PAGE_BYTES: u64 = 4096;
 
-/// /proc/PID/stat, as far as it matters here.
+/// The used fields of /proc/PID/stat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
     /// `R`, `S`, `t` …
     pub state: char,
-    /// Faults that needed no reading from disk, of all threads, since the process was made.
+    /// Faults without reading from a disk, of all threads, since the process was created.
     pub minor_faults: u64,
-    /// Faults that did.
+    /// Faults that read from a disk.
     pub major_faults: u64,
     /// Threads of the process.
     pub threads: u64,
@@ -25,23 +25,24 @@ pub struct Stat {
 pub struct Memory {
     /// Resident, all mappings.
     pub rss_bytes: u64,
-    /// Of that, pages that are this process's alone and written to.
+    /// The part of it in private pages that were written to.
     pub private_dirty_bytes: u64,
 }
 
 /// Reads a process's (or a thread's) stat line.
 ///
 /// # Errors
-/// When the process is gone.
+/// If the process no longer exists.
 pub fn stat(pid: Pid) -> io::Result<Stat> {
-    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat"))?)
-        .ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat reads unlike proc(5)")))
+    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat"))?).ok_or_else(|| {
+        io::Error::other(format!("/proc/{pid}/stat does not have the form of proc(5)"))
+    })
 }
 
 /// Reads a process's memory.
 ///
 /// # Errors
-/// When the process is gone.
+/// If the process no longer exists.
 pub fn memory(pid: Pid) -> io::Result<Memory> {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
     Ok(Memory {
@@ -50,11 +51,11 @@ pub fn memory(pid: Pid) -> io::Result<Memory> {
     })
 }
 
-/// Bytes of `program`'s own pages that are mapped into the process: what it touched, rounded up by
-/// the kernel's fault-around (16 pages at a time, where they are in the page cache).
+/// Bytes of `program`'s own pages that are mapped into the process: those that it used, rounded up
+/// by the kernel's fault-around (16 pages at a time, if they are in the page cache).
 ///
 /// # Errors
-/// When the process is gone.
+/// If the process no longer exists.
 pub fn mapped_bytes(pid: Pid, program: &str) -> io::Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps"))?;
     let mut of_program = false;
@@ -69,11 +70,11 @@ pub fn mapped_bytes(pid: Pid, program: &str) -> io::Result<u64> {
     Ok(bytes)
 }
 
-/// How often the process's threads have gone to sleep by themselves: each time, something had woken
-/// them up before.
+/// Number of voluntary context switches of the process's threads: before each of them, an event had
+/// woken the thread.
 ///
 /// # Errors
-/// When the process is gone.
+/// If the process no longer exists.
 pub fn sleeps(pid: Pid) -> io::Result<u64> {
     let mut sum = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
@@ -87,7 +88,7 @@ pub fn sleeps(pid: Pid) -> io::Result<u64> {
 /// The state of each thread, as in [`Stat`].
 ///
 /// # Errors
-/// When the process is gone.
+/// If the process no longer exists.
 pub fn states(pid: Pid) -> io::Result<Vec<char>> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task"))?;
     tasks
@@ -111,7 +112,7 @@ fn parse_stat(text: &str) -> Option<Stat> {
     })
 }
 
-/// The number after `key`, which the kernel gives in KiB, in bytes.
+/// The number after `key`, converted from the kernel's KiB to bytes.
 fn kibibytes(text: &str, key: &str) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix(key));
     line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok())
@@ -123,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_a_stat_line_whose_name_holds_a_bracket() {
+    fn parses_a_stat_line_whose_name_contains_a_bracket() {
         let text = "42 (a) b) S 1 42 42 0 -1 4194560 123 0 7 0 1 2 0 0 20 0 3 0 100 4096 25 \
                     18446744073709551615";
         let expected = Stat { state: 'S', minor_faults: 123, major_faults: 7, threads: 3 };
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn sees_its_own_threads_and_memory() {
+    fn reads_its_own_threads_and_memory() {
         let me = Pid::this();
         assert!(stat(me).expect("a stat line").threads >= 1);
         assert!(memory(me).expect("a rollup").rss_bytes > PAGE_BYTES);

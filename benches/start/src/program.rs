@@ -1,6 +1,6 @@
-//! Programs that are compared: our function from the root workspace, the floor from a C file, the
+//! Programs of a comparison: our function from the root workspace, the floor from a C file, the
 //! peers from their own workspace, and any ELF file that the user names. Each is built as its users
-//! would build it and then copied, so that a later build cannot change it under a running bench.
+//! would build it and then copied, so that a later build cannot change it during a run.
 
 use bench_kit::floor;
 use cargo_metadata::Message;
@@ -9,15 +9,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The only target that functions are built for here.
+/// The target for which all functions are built.
 const TARGET: &str = "x86_64-unknown-linux-musl";
 
-/// Where the peers' workspace lies, seen from the project's root.
+/// The peers' workspace, relative to the project's root.
 const PEERS: &str = "benches/peers";
 
-/// A program of this name is what ratios are taken to.
+/// Name of the first program to which ratios are taken.
 pub const FLOOR: &str = "floor";
-/// And so is this one.
+/// Name of the second program to which ratios are taken.
 pub const RIVAL: &str = "axum";
 /// Our function.
 pub const OURS: &str = "firstbyte";
@@ -27,25 +27,25 @@ pub const OURS_BLOCKING: &str = "firstbyte-blocking-first";
 /// The package of our function.
 const OURS_PACKAGE: &str = "function-template";
 
-/// Our function in another profile: `firstbyte-tiny`.
+/// Prefix of our function in another profile, as in `firstbyte-tiny`.
 const OURS_IN: &str = "firstbyte-";
-/// Those that there are (docs/profiles.md).
+/// The other profiles (docs/profiles.md).
 const PROFILES: [&str; 3] = ["hardened", "small", "tiny"];
 
 /// Our functions that call out: the packages of examples/calls.
 const OURS_CALLING: &str = "call-";
-/// And what people would write instead.
+/// Their peers: the usual alternatives.
 const CALLING_PEERS: &str = "axum-";
 
 /// The programs of a full run, in the order of the table.
 pub const ALL: [&str; 8] =
     [FLOOR, OURS, OURS_BLOCKING, "blocking", "hyper", RIVAL, "minihttp-tuned", "minihttp-default"];
 
-/// Why there is no program.
+/// Why a program is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// This folder is not the project's root.
-    #[error("no `{0}` here; run the bench from the project's root")]
+    #[error("`{0}` not found; run the bench from the project's root")]
     Root(PathBuf),
     /// No program has this name.
     #[error(
@@ -54,20 +54,20 @@ pub enum Error {
         list = ALL.join(", ")
     )]
     Unknown(String),
-    /// Nothing to compare with.
+    /// The program to compare with is not in the run.
     #[error(
-        "`--against {name}`: this run has no such program, it has {}; add it with `--program \
+        "`--against {name}`: the programs of this run are {}; add it with `--program \
          {name}=PATH` or `--only`",
         there.join(", ")
     )]
     Absent {
-        /// What was asked for.
+        /// The requested name.
         name: String,
-        /// What there is.
+        /// The programs of the run.
         there: Vec<String>,
     },
     /// A tool cannot be run.
-    #[error("cannot run `{command}`: {source}; build/setup installs what it needs")]
+    #[error("cannot run `{command}`: {source}; run build/setup")]
     Tool {
         /// The command line.
         command: String,
@@ -79,7 +79,7 @@ pub enum Error {
     Build {
         /// The command line.
         command: String,
-        /// What it printed.
+        /// Its output.
         output: String,
     },
     /// A file cannot be copied.
@@ -92,21 +92,21 @@ pub enum Error {
     },
 }
 
-/// A program, ready to be started.
+/// A program that is ready to start.
 #[derive(Debug, Clone)]
 pub struct Program {
     /// Its name on the command line and in the results.
     pub name: String,
-    /// A copy of its own, absolute.
+    /// Absolute path of its copy.
     pub path: PathBuf,
     /// Size of the program file.
     pub elf_bytes: u64,
 }
 
-/// Checks that a program by that name is in the run, so that others can be compared with it.
+/// Checks that a program of this name is in the run, so that others can be compared with it.
 ///
 /// # Errors
-/// [`Error::Absent`], which lists those that are.
+/// [`Error::Absent`], which lists the programs of the run.
 pub fn require(programs: &[Program], name: &str) -> Result<(), Error> {
     let there: Vec<String> = programs.iter().map(|program| program.name.clone()).collect();
     if there.iter().any(|there| there == name) {
@@ -115,7 +115,7 @@ pub fn require(programs: &[Program], name: &str) -> Result<(), Error> {
     Err(Error::Absent { name: name.to_owned(), there })
 }
 
-/// Where things are.
+/// Folders of the project.
 #[derive(Debug, Clone)]
 pub struct Places {
     /// The project's root.
@@ -125,10 +125,10 @@ pub struct Places {
 }
 
 impl Places {
-    /// The project around the current folder; `target` is CARGO_TARGET_DIR, if there is one.
+    /// The project in the current folder; `target` is CARGO_TARGET_DIR, if it is set.
     ///
     /// # Errors
-    /// When the current folder is not the project's root.
+    /// If the current folder is not the project's root.
     pub fn find(target: Option<PathBuf>) -> Result<Self, Error> {
         let root =
             std::path::absolute(".").map_err(|source| Error::Copy { path: ".".into(), source })?;
@@ -139,10 +139,10 @@ impl Places {
         Ok(Self { root, target })
     }
 
-    /// Builds the program of that name, and stages it.
+    /// Builds the program of this name, and stages it.
     ///
     /// # Errors
-    /// When there is none, or it does not build.
+    /// If the name is unknown, or the program does not build.
     pub fn build(&self, name: &str) -> Result<Program, Error> {
         let built = match name {
             FLOOR => self.floor()?,
@@ -165,16 +165,16 @@ impl Places {
     /// Our function with its symbols.
     ///
     /// # Errors
-    /// When it does not build.
+    /// If it does not build.
     pub fn build_with_symbols(&self) -> Result<Program, Error> {
         self.stage("firstbyte-with-symbols", &self.ours(OURS_PACKAGE, "fast", true)?)
     }
 
-    /// Copies a program to where it is started from, and onto the disk: pages that are still to be
-    /// written cannot be evicted.
+    /// Copies a program to the folder of started programs, and syncs it: dirty pages cannot be
+    /// evicted.
     ///
     /// # Errors
-    /// When it cannot be copied.
+    /// If it cannot be copied.
     pub fn stage(&self, name: &str, from: &Path) -> Result<Program, Error> {
         let path = self.target.join("start/programs").join(name);
         let copy = || {
@@ -195,8 +195,8 @@ impl Places {
         Ok(path)
     }
 
-    /// A function of ours as `just image` builds it, functions in their order: plain cargo would
-    /// leave that out.
+    /// One of our functions as `just image` builds it, with ordered functions; plain cargo does not
+    /// order them.
     fn ours(&self, package: &str, profile: &str, symbols: bool) -> Result<PathBuf, Error> {
         let mut command = Command::new(self.root.join("build/host"));
         command.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target);
@@ -210,11 +210,11 @@ impl Places {
             .map(|path| PathBuf::from(path.trim()))
             .ok_or_else(|| Error::Build {
                 command: "microimage image".into(),
-                output: format!("it has no program: {said}"),
+                output: format!("no program in its output: {said}"),
             })
     }
 
-    /// Builds one package in its workspace: the folder decides which .cargo/config.toml holds.
+    /// Builds one package in its workspace: the folder decides which .cargo/config.toml applies.
     fn cargo(&self, workspace: &Path, target: &Path, package: &str) -> Result<PathBuf, Error> {
         let mut command = Command::new("cargo");
         command.current_dir(workspace).env("CARGO_TARGET_DIR", target);
@@ -237,12 +237,12 @@ impl Places {
         });
         built.last().map(PathBuf::from).ok_or_else(|| Error::Build {
             command: format!("cargo build --package {package}"),
-            output: "it names no program".into(),
+            output: "cargo reported no program".into(),
         })
     }
 }
 
-/// Runs a command to its end; what it printed on its standard output.
+/// Runs a command to its end; returns its standard output.
 fn run(command: &mut Command) -> Result<Vec<u8>, Error> {
     let text = format!("{command:?}").replace('"', "");
     let output = command.stdin(Stdio::null()).output();
@@ -261,14 +261,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_compared_with_has_to_be_in_the_run() {
+    fn the_program_of_against_has_to_be_in_the_run() {
         let program = |name: &str| Program { name: name.into(), path: "x".into(), elf_bytes: 1 };
         let programs = [program("firstbyte"), program("old")];
         require(&programs, "old").expect("it is there");
         let error = require(&programs, "older").expect_err("it is not");
         assert_eq!(
             error.to_string(),
-            "`--against older`: this run has no such program, it has firstbyte, old; add it with \
+            "`--against older`: the programs of this run are firstbyte, old; add it with \
              `--program older=PATH` or `--only`"
         );
     }

@@ -1,15 +1,14 @@
-//! Recording of a run: results and plot in files that are complete or not there. Their contents are
-//! made elsewhere.
+//! Files of a run: results and plot, each written completely or not at all.
 
 use microimage::stage;
 use serde::Serialize;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Dated runs that are worth keeping.
+/// Folder of dated runs.
 const RECORDS: &str = "benches/record";
 
-/// Why a run was not kept.
+/// Why a run was not written.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write `{path}`: {source}", path = path.display())]
 pub struct Error {
@@ -17,11 +16,11 @@ pub struct Error {
     source: io::Error,
 }
 
-/// Writes the results to `results` and the drawing beside it; with `record` (the bench's name and
-/// the run's date), both into benches/record as well. The paths that were written.
+/// Writes the results to `results` and the plot beside it; with `record` (the bench's name and the
+/// run's date), both into benches/record too. Returns the written paths.
 ///
 /// # Errors
-/// When a file cannot be written.
+/// If a file cannot be written.
 pub fn keep(
     report: &impl Serialize,
     drawing: Option<&str>,

@@ -1,6 +1,6 @@
-//! Report of a run: machine, programs, every sample, and the statistics. It is the only link
-//! between measuring and drawing, and the content of results.json. In the JSON the unit is the last
-//! word of a name.
+//! Report of a run: machine, programs, every sample, and the statistics. Measuring writes it and
+//! drawing reads it; it is the content of results.json. In the JSON the unit is the last word of a
+//! name.
 
 use crate::host::HostState;
 use crate::idle::Idle;
@@ -17,23 +17,23 @@ use serde::Serialize;
 pub struct Report {
     /// The number of this report's schema.
     pub schema: u32,
-    /// Which bench this is of.
+    /// Name of the bench.
     pub bench: &'static str,
     /// The machine.
     pub host: HostState,
-    /// The core of the harness; `None` where there is only one core, and nothing is pinned.
+    /// The core of the harness; `None` if there is only one core, and nothing is pinned.
     pub harness_core: Option<usize>,
     /// The core of the programs.
     pub program_core: Option<usize>,
-    /// Whether both ran ahead of all other work (SCHED_FIFO).
+    /// Whether both had real-time priority (SCHED_FIFO).
     pub realtime: bool,
     /// Seed of the order of starts.
     pub seed: u64,
-    /// The program that `…_to_against` and `…_less_against` compare with.
+    /// The program of the comparisons `…_to_against` and `…_less_against`.
     pub against: String,
-    /// How many requests a start of [`Variant::requests`] makes.
+    /// Number of requests in a start of [`Variant::requests`].
     pub requests: u32,
-    /// What was compared.
+    /// The compared programs.
     pub variants: Vec<Variant>,
 }
 
@@ -44,75 +44,75 @@ pub struct Variant {
     pub name: String,
     /// Size of the program file.
     pub elf_bytes: u64,
-    /// Its runs, in the order they were measured.
+    /// Its runs, in the order of measurement.
     pub runs: Vec<Run>,
-    /// What traced starts counted.
+    /// Counts of traced starts.
     pub counts: Vec<Counts>,
-    /// Medians of several times idling.
+    /// Medians of several idle periods.
     pub idle: Option<Idle>,
-    /// Several requests on one connection; `None` where one was all.
+    /// Several requests on one connection; `None` if there was only one.
     pub requests: Option<Requests>,
 }
 
 /// One program's starts with one state of the page cache.
 #[derive(Debug, Serialize)]
 pub struct Run {
-    /// What of the files is in memory.
+    /// State of the page cache.
     pub page_cache: PageCache,
-    /// What the samples come to.
+    /// Statistics of the samples.
     pub summary: Summary,
-    /// Bytes of the ELF in the page cache after an evicted start: what was touched, and what the
-    /// kernel read ahead of it.
+    /// Bytes of the ELF in the page cache after an evicted start: used pages, and pages that the
+    /// kernel read ahead.
     pub read_bytes: Option<u64>,
     /// Every start.
     pub samples: Samples,
-    /// What failed, as text.
+    /// Failures, as text.
     pub errors: Vec<String>,
 }
 
-/// What the caller of the bench chooses.
+/// Settings of a run.
 #[derive(Debug)]
 pub struct Plan {
     /// Seed of the order of starts.
     pub seed: u64,
-    /// The program that others are compared with, besides the floor and axum.
+    /// A program to compare with, besides the floor and axum.
     pub against: String,
-    /// Requests on one connection; 1: only the first one of each start.
+    /// Number of requests on one connection; with 1 only the first request of each start.
     pub requests: u32,
 }
 
-/// What is in memory of a program's file when it is started.
+/// State of the page cache when a program starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum PageCache {
-    /// All of it.
+    /// The whole file is in it.
     Warm,
-    /// Nothing.
+    /// No page of the file is in it.
     Evicted,
 }
 
-/// What the samples come to.
+/// Statistics of the samples.
 #[derive(Debug, Default, Serialize)]
 pub struct Summary {
     /// From exec to the first accepted connection.
     pub listen: Option<Quantiles>,
     /// From exec to the first byte of the reply.
     pub first_byte: Option<Quantiles>,
-    /// Until it listens, beside the floor's.
+    /// Ratio of the time until it listens, to the floor's.
     pub listen_to_floor: Option<Ratio>,
-    /// Until the first byte, beside the floor's.
+    /// Ratio of the time to the first byte, to the floor's.
     pub first_byte_to_floor: Option<Ratio>,
-    /// Until it listens, beside axum's.
+    /// Ratio of the time until it listens, to axum's.
     pub listen_to_axum: Option<Ratio>,
-    /// Until the first byte, beside axum's.
+    /// Ratio of the time to the first byte, to axum's.
     pub first_byte_to_axum: Option<Ratio>,
-    /// exec → first byte to that of the program of `--against`.
+    /// Ratio of the time to the first byte, to that of the program of `--against`.
     pub first_byte_to_against: Option<Ratio>,
-    /// exec → first byte less that of the program of `--against`.
+    /// Difference of the time to the first byte, less that of the program of `--against`.
     pub first_byte_less_against: Option<Difference>,
 }
 
-/// Samples as columns, a row a round; `None` where the start failed.
+/// Samples as columns, with a row per round; `None` if the start failed.
 #[derive(Debug, Default, Serialize)]
 pub struct Samples {
     /// Position in the run's random order.
@@ -125,7 +125,7 @@ pub struct Samples {
     pub reply_ns: Vec<Option<u64>>,
     /// Page faults that read nothing from a disk.
     pub minor_faults: Vec<Option<u64>>,
-    /// Page faults that did.
+    /// Page faults that read from a disk.
     pub major_faults: Vec<Option<u64>>,
     /// Threads, shortly after the reply.
     pub threads: Vec<Option<u64>>,
@@ -135,15 +135,15 @@ pub struct Samples {
     pub mapped_bytes: Vec<Option<u64>>,
 }
 
-/// What a traced start counted: the most of several.
+/// Counts of traced starts: the largest of several.
 #[derive(Debug, Serialize)]
 pub struct Counts {
-    /// When the event was sent.
+    /// Time at which the event was sent.
     pub arrival: Arrival,
-    /// Traced starts.
+    /// Number of traced starts.
     pub n: usize,
-    /// Whether all of them made the same calls. Faults move by one or two: the stack begins
-    /// elsewhere each time.
+    /// Whether all of them made the same calls. Faults vary by one or two, because the stack has
+    /// another address each time.
     pub stable: bool,
     /// Counted until the connection was accepted.
     pub before_accept: Point,
@@ -246,7 +246,7 @@ impl Report {
         self.variants.iter().find(|variant| variant.name == name)
     }
 
-    /// What failed, a line a program.
+    /// Failures, one line per program.
     pub fn complaints(&self) -> Vec<String> {
         let complaint = |variant: &Variant, errors: &[String], of: usize, what: &str| {
             let (count, first, name) = (errors.len(), errors.first()?, &variant.name);
@@ -269,7 +269,7 @@ impl Report {
 }
 
 impl Variant {
-    /// The run with that state of the page cache.
+    /// The run with this state of the page cache.
     pub fn run(&self, page_cache: PageCache) -> Option<&Run> {
         self.runs.iter().find(|run| run.page_cache == page_cache)
     }
@@ -297,7 +297,7 @@ impl Samples {
 }
 
 impl Counts {
-    /// The most that any of the traces counted. `None` without a trace.
+    /// The largest counts of the traces. `None` without a trace.
     pub fn of(arrival: Arrival, traces: &[Trace]) -> Option<Self> {
         let most = traces.iter().max_by_key(|trace| {
             (

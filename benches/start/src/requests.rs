@@ -1,44 +1,44 @@
 //! Requests one after the other on the first connection of a started program: the time of each, and
 //! the state of the process after the last. In the JSON the unit is the last word of a name.
 //!
-//! The time of a request goes from just before its send until the last byte of its reply is there.
-//! Request 1 is sent when the connection is taken, each further one when the reply before it is
-//! complete. /proc is read after the last reply only.
+//! The time of a request is from just before its send until the last byte of its reply arrives.
+//! Request 1 is sent when the connection is accepted, each further one when the reply before it is
+//! complete. /proc is read only after the last reply.
 
 use crate::idle::Idle;
 use crate::sample;
 use bench_kit::stats::paired::{Median, Ratio};
 use serde::Serialize;
 
-/// What a program did with them.
+/// Results of one program.
 #[derive(Debug, Default, Serialize)]
 pub struct Requests {
-    /// A row a request, the first one first.
+    /// One entry per request, in order.
     pub summary: Vec<Request>,
-    /// Idling after the last of them: medians of several times.
+    /// Idle state after the last request: medians of several periods.
     pub idle: Option<Idle>,
     /// Every start.
     pub samples: Samples,
-    /// What failed, as text.
+    /// Failures, as text.
     pub errors: Vec<String>,
 }
 
 /// Request number `request` of each start.
 #[derive(Debug, Serialize)]
 pub struct Request {
-    /// From 1.
+    /// Number of the request, from 1.
     pub request: usize,
-    /// How long it took.
+    /// Its time.
     pub time: Option<Median>,
-    /// To the same request of the floor.
+    /// Ratio to the same request of the floor.
     pub to_floor: Option<Ratio>,
-    /// To axum's.
+    /// Ratio to the same request of axum.
     pub to_axum: Option<Ratio>,
-    /// To the program of `--against`.
+    /// Ratio to the same request of the program of `--against`.
     pub to_against: Option<Ratio>,
 }
 
-/// Samples as columns, a row a start; `None` where the start failed.
+/// Samples as columns, with a row per start; `None` if the start failed.
 #[derive(Debug, Default, Serialize)]
 pub struct Samples {
     /// Number of the start in the whole run.
@@ -47,11 +47,12 @@ pub struct Samples {
     pub request_ns: Vec<Vec<Option<u64>>>,
     /// Threads right after the last reply.
     pub threads: Vec<Option<u64>>,
-    /// Resident at the same time.
+    /// Resident memory at the same time.
     pub rss_bytes: Vec<Option<u64>>,
 }
 
-/// The columns that ratios are taken to: a column a request, empty for a program that is not there.
+/// The columns to which ratios are taken, one per request; empty for a program that is not in the
+/// run.
 #[derive(Debug, Default)]
 pub struct Rivals {
     /// Of the floor.
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_start_that_failed_leaves_a_gap_in_every_column() {
+    fn a_failed_start_leaves_a_gap_in_every_column() {
         let mut requests = Requests::new(2);
         requests.samples.push(0, None);
         requests.samples.push(1, Some(&start(&[1, 2])));

@@ -9,22 +9,22 @@ use crate::sample::{self, Starter};
 use crate::trace::{self, Arrival, Trace};
 use bench_kit::stats;
 
-/// Starts whose samples are thrown away: the first ones fill caches that no program owns.
+/// Number of first starts whose samples are dropped: they fill caches that belong to no program.
 const WARM_UPS: usize = 3;
-/// Traced starts of each program and arrival.
+/// Number of traced starts of each program and arrival.
 pub const TRACES: usize = 3;
-/// How often all programs idle.
+/// Number of idle periods.
 const IDLES: usize = 3;
 
 /// Why a run ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The page cache does not obey.
+    /// The state of the page cache cannot be set.
     #[error("cannot {what} the page cache of `{program}`: {source}")]
     Cache {
-        /// What was tried.
+        /// The operation.
         what: &'static str,
-        /// Which program.
+        /// The program.
         program: String,
         /// The underlying error.
         source: std::io::Error,
@@ -44,7 +44,7 @@ pub type Progress<'a> = &'a mut dyn FnMut(&str, usize, usize);
 /// fails leaves a gap and a message in the report.
 ///
 /// # Errors
-/// When the page cache does not obey.
+/// If the state of the page cache cannot be set.
 pub fn starts(
     report: &mut Report,
     starter: &mut Starter,
@@ -57,7 +57,7 @@ pub fn starts(
     for (run, page_cache) in report.page_caches().into_iter().enumerate() {
         for program in programs.iter().cycle().take(programs.len() * WARM_UPS) {
             arrange(program, page_cache)?;
-            let _ = starter.sample(program); // what fails here fails below too
+            let _ = starter.sample(program); // a failure here is reported below
         }
         for round in 0..starts {
             random.shuffle(&mut order);
@@ -91,7 +91,7 @@ pub fn starts(
 /// A start that fails leaves a gap and a message in the report.
 ///
 /// # Errors
-/// When the page cache does not obey.
+/// If the state of the page cache cannot be set.
 pub fn requests(
     report: &mut Report,
     starter: &mut Starter,
@@ -104,7 +104,7 @@ pub fn requests(
     let mut order: Vec<usize> = (0..programs.len()).collect();
     for program in programs.iter().cycle().take(programs.len() * WARM_UPS) {
         arrange(program, PageCache::Warm)?;
-        let _ = starter.requests(program, count); // what fails here fails below too
+        let _ = starter.requests(program, count); // a failure here is reported below
     }
     for round in 0..starts {
         random.shuffle(&mut order);
@@ -124,7 +124,7 @@ pub fn requests(
 /// Traces a few starts, with both ways for the event to arrive.
 ///
 /// # Errors
-/// When a program cannot be traced or does not answer.
+/// If a program cannot be traced or does not answer.
 pub fn counts(starter: &mut Starter, program: &Program) -> Result<Vec<Counts>, Error> {
     cache::warm(&program.path).map_err(cache_error("fill", program))?;
     let mut counts = Vec::new();
@@ -139,7 +139,7 @@ pub fn counts(starter: &mut Starter, program: &Program) -> Result<Vec<Counts>, E
 /// Lets all programs idle a few times; medians go into the report.
 ///
 /// # Errors
-/// When a program does not answer.
+/// If a program does not answer.
 pub fn idle(
     report: &mut Report,
     starter: &mut Starter,
@@ -174,7 +174,7 @@ fn typical(observed: Vec<Idle>) -> Option<Idle> {
     })
 }
 
-/// Brings the page cache into the state that the next start is to find.
+/// Sets the state of the page cache for the next start.
 fn arrange(program: &Program, page_cache: PageCache) -> Result<(), Error> {
     match page_cache {
         PageCache::Warm => cache::warm(&program.path).map_err(cache_error("fill", program)),

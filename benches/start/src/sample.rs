@@ -1,13 +1,12 @@
-//! One start of one program, from execve to the whole reply, and the rounds in which all programs
-//! take turns.
+//! Sample: one start of one program, from execve to the whole reply.
 
 use crate::client::{self, Caller};
 use crate::launch::{self, Instance, Place};
 use crate::process;
 use crate::program::Program;
 
-/// Outside the range that the kernel takes ports of connecting sockets from (32768 to 60999), where
-/// a caller could by accident connect to itself.
+/// Ports outside the kernel's range for connecting sockets (32768 to 60999): inside it, a caller
+/// could connect to itself by accident.
 const PORTS: std::ops::Range<u16> = 20_000..30_000;
 
 /// Why a start gave no sample.
@@ -19,7 +18,7 @@ pub enum Error {
     /// It did not answer.
     #[error("`{program}`: {source}; it printed `{printed}`")]
     Call {
-        /// Which program.
+        /// The program.
         program: String,
         /// The underlying error.
         source: client::Error,
@@ -29,7 +28,7 @@ pub enum Error {
     /// /proc cannot be read.
     #[error("`{program}`: cannot read /proc: {source}")]
     Process {
-        /// Which program.
+        /// The program.
         program: String,
         /// The underlying error.
         source: std::io::Error,
@@ -39,15 +38,15 @@ pub enum Error {
 /// One start. Times are nanoseconds from the call of execve(2).
 #[derive(Debug, Clone, Copy)]
 pub struct Sample {
-    /// A connection was taken.
+    /// The connection was accepted.
     pub listen_ns: u64,
-    /// The reply's first byte was there.
+    /// The reply's first byte arrived.
     pub first_byte_ns: u64,
-    /// Its last one was.
+    /// The reply's last byte arrived.
     pub reply_ns: u64,
-    /// Faults without reading from disk, shortly after the reply.
+    /// Faults without reading from a disk, shortly after the reply.
     pub minor_faults: u64,
-    /// Faults with.
+    /// Faults that read from a disk.
     pub major_faults: u64,
     /// Threads at that moment.
     pub threads: u64,
@@ -60,47 +59,47 @@ pub struct Sample {
 /// One start with several requests on one connection.
 #[derive(Debug, Clone)]
 pub struct Requests {
-    /// Of each request, from just before its send until the last byte of its reply was there.
+    /// Time of each request, from just before its send until the last byte of its reply arrived.
     pub times_ns: Vec<u64>,
-    /// Right after the last reply.
+    /// Threads right after the last reply.
     pub threads: u64,
-    /// At the same time.
+    /// Resident memory at the same time.
     pub rss_bytes: u64,
 }
 
-/// Hands out ports, and keeps the count of starts.
+/// Starts programs: chooses ports, and counts the starts.
 pub struct Starter {
     place: Place,
     order: u32,
 }
 
 impl Starter {
-    /// Programs will run there.
+    /// A starter of programs at this place.
     pub fn new(place: Place) -> Self {
         Self { place, order: 0 }
     }
 
-    /// Where programs run.
+    /// The place at which programs run.
     pub fn place(&self) -> Place {
         self.place
     }
 
-    /// How many starts there have been.
+    /// Number of starts so far.
     pub fn order(&self) -> u32 {
         self.order
     }
 
-    /// A port that no start of the last 10,000 had, and the environment with it.
+    /// A port that none of the last 10,000 starts had, and the environment with it.
     pub fn port(&mut self) -> (u16, Vec<String>) {
         let port = PORTS.start + (self.order % u32::from(PORTS.end - PORTS.start)) as u16;
         self.order += 1;
         (port, vec![format!("PORT={port}")])
     }
 
-    /// Starts a program that is called at once; it runs on until the instance is dropped.
+    /// Starts a program and calls it at once; it runs until the instance is dropped.
     ///
     /// # Errors
-    /// When it does not start or does not answer as it should.
+    /// If it does not start, or does not give the expected reply.
     pub fn answering(
         &mut self,
         program: &Program,

@@ -1,7 +1,7 @@
-//! Stepping: runs a program instruction by instruction through its first requests, by ptrace(2):
-//! how many instructions it takes to the first byte, how many of them a virtual machine traps, and
-//! which functions and variables are used in which order. The counts are the same on any machine,
-//! busy or not; times under the tracer have no meaning.
+//! Stepper: runs a program instruction by instruction through its first requests, by ptrace(2). It
+//! counts the instructions to the first byte, counts those that a virtual machine traps, and
+//! records the order in which functions and variables are used first. The counts do not depend on
+//! the machine or its load; times under the tracer have no meaning.
 
 use crate::client::Caller;
 use crate::event::{self, ReplyCheck};
@@ -22,13 +22,13 @@ use std::collections::HashSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
-/// A stepped start and its further requests take a second or two.
+/// Time limit of a stepped start with its further requests, which take a second or two.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Requests on the first connection: one before the runtime is there, the others by it.
+/// Number of requests on the first connection: one before the runtime starts, the others after.
 const REQUESTS: u32 = 3;
-/// Code without a size in the symbol table is taken to be as long, in bytes.
+/// Assumed size of code without a size in the symbol table, in bytes.
 const UNSIZED: u64 = 256;
-/// So many names of one place are looked at.
+/// Largest number of names of one address.
 const ALIASES: usize = 8;
 /// Longest instruction of x86-64, in bytes.
 const LONGEST: usize = 15;
@@ -44,26 +44,26 @@ pub enum Error {
     Elf(String, String),
 }
 
-/// What the steps came to.
+/// Results of stepping.
 #[derive(Debug, Clone, Default)]
 pub struct Steps {
-    /// Instructions of the program from its entry until the call that sends the first byte has
-    /// returned.
+    /// Instructions of the program from its entry to the return of the call that sends the first
+    /// byte.
     pub instructions: u64,
-    /// Of those, CPUID: each traps into the hypervisor of a virtual machine, which costs
-    /// microseconds.
+    /// The CPUID instructions among them: each traps into the hypervisor of a virtual machine,
+    /// which costs microseconds.
     pub cpuid: u64,
     /// Addresses of the program's code and variables in the order of their first use, further
     /// requests included.
     pub(crate) uses: Vec<u64>,
-    /// How many of them came before the first byte.
+    /// The number of these before the first byte.
     pub(crate) uses_to_first_byte: usize,
 }
 
 /// Steps through a start with its first requests.
 ///
 /// # Errors
-/// When it cannot be traced, or does not answer.
+/// If it cannot be traced, or does not answer.
 pub fn step(starter: &mut Starter, program: &Program) -> Result<Steps, Error> {
     let io_error = |source| trace::Error::Io { program: program.name.clone(), source };
     let bytes = fs::read(&program.path).map_err(io_error)?;
@@ -78,11 +78,11 @@ pub fn step(starter: &mut Starter, program: &Program) -> Result<Steps, Error> {
 }
 
 impl Steps {
-    /// The names of what was used, in the order of first use: an order as [`microimage::order`]
-    /// reads it.
+    /// The used names in the order of their first use, in the form that [`microimage::order`]
+    /// reads.
     ///
     /// # Errors
-    /// When the program's file cannot be read, or has no names (it was stripped).
+    /// If the program's file cannot be read, or has no names because it was stripped.
     pub fn names(&self, program: &Program) -> Result<Vec<String>, Error> {
         let io_error = |source| trace::Error::Io { program: program.name.clone(), source };
         let bytes = fs::read(&program.path).map_err(io_error)?;
@@ -108,7 +108,7 @@ impl Steps {
             let mut large = Vec::new();
             for &address in uses {
                 let at = symbols.partition_point(|(start, ..)| *start <= address);
-                // Code in assembly may have no size: the name before it is its own.
+                // Code in assembly may have no size: it belongs to the name before it.
                 let holds = |(start, size, ..): &&Symbol| {
                     address < start + if *size == 0 { UNSIZED } else { *size }
                 };
@@ -116,7 +116,7 @@ impl Steps {
                 let Some((_, size, symbol, kind)) = found else { continue };
                 let name = order::name(symbol);
                 if seen.insert(name.clone()) {
-                    // A large variable would part the small ones, which share a page.
+                    // A large variable would separate the small ones, which share a page.
                     let last = *kind == SymbolKind::Data && *size > PAGE_BYTES;
                     if last { large.push(name) } else { names.push(name) }
                 }
@@ -130,12 +130,12 @@ impl Steps {
 /// Address, size in bytes, name, kind.
 type Symbol<'a> = (u64, u64, &'a str, SymbolKind);
 
-/// What is put in order; `Unknown` is code in assembly.
+/// The kinds of symbols that are ordered; `Unknown` is code in assembly.
 const KINDS: [SymbolKind; 3] = [SymbolKind::Text, SymbolKind::Data, SymbolKind::Unknown];
 
 /// The loaded parts of a program.
 struct Image<'a> {
-    /// Address and content; what is not in the file (.bss) is not in the content.
+    /// Address and content; the content does not have .bss, which is not in the file.
     segments: Vec<(u64, u64, &'a [u8])>,
 }
 
@@ -155,7 +155,7 @@ impl<'a> Image<'a> {
         self.segments.iter().any(|(start, size, _)| (*start..start + size).contains(&address))
     }
 
-    /// The bytes of the instruction at `address`, and what follows.
+    /// The bytes from the instruction at `address` on.
     fn code(&self, address: u64) -> &'a [u8] {
         let found = self
             .segments
@@ -196,13 +196,13 @@ impl<'a> Stepper<'a> {
     }
 
     fn run(&mut self, main: Pid) -> Result<(), Failure> {
-        waitpid(main, Some(WaitPidFlag::__WALL))?; // it has stopped itself
+        waitpid(main, Some(WaitPidFlag::__WALL))?; // it stops itself
         ptrace::setoptions(
             main,
             Options::PTRACE_O_TRACECLONE | Options::PTRACE_O_TRACEEXEC | Options::PTRACE_O_EXITKILL,
         )?;
         ptrace::cont(main, None)?;
-        waitpid(main, Some(WaitPidFlag::__WALL))?; // execve has done its work
+        waitpid(main, Some(WaitPidFlag::__WALL))?; // execve has succeeded
         self.steps_from(main)?;
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -229,7 +229,7 @@ impl<'a> Stepper<'a> {
         }
     }
 
-    /// Looks at the instruction that a thread is about to run, and lets it run.
+    /// Records the instruction that a thread is about to run, and lets it run.
     fn steps_from(&mut self, thread: Pid) -> Result<(), Failure> {
         let registers = ptrace::getregs(thread)?;
         self.look_at(&registers);
@@ -264,7 +264,7 @@ impl<'a> Stepper<'a> {
         }
     }
 
-    /// The peer's side; whether all is said.
+    /// The client's side; returns whether all replies have arrived.
     fn talk(&mut self) -> Result<bool, Failure> {
         if !self.connected {
             self.connected = self.caller.connect()?;
@@ -295,8 +295,8 @@ impl<'a> Stepper<'a> {
     }
 }
 
-/// A register's value, as an address is computed of; segments start at 0 but for those of a
-/// thread's own.
+/// A register's value in the computation of an address; all segments start at 0, except those of
+/// thread-local memory.
 fn value(registers: &user_regs_struct, register: Register) -> Option<u64> {
     Some(match register {
         Register::RAX => registers.rax,

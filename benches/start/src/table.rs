@@ -1,4 +1,4 @@
-//! Tables for the terminal. They read only a finished report.
+//! Tables for the terminal, made of a finished report.
 
 use crate::idle::Idle;
 use crate::program::RIVAL;
@@ -40,7 +40,7 @@ pub fn draw(report: &Report) -> String {
     text
 }
 
-/// First bytes beside those of the program of `--against`.
+/// Table of first bytes, compared with the program of `--against`.
 fn beside(report: &Report) -> String {
     let against = &report.against;
     if report.variant(against).is_none() || report.variants.len() < 2 {
@@ -72,7 +72,7 @@ fn beside(report: &Report) -> String {
     format!("\nfirst byte beside `{against}`: medians with 95 % interval\n{table}\n")
 }
 
-/// Requests one after the other: times, then ratios.
+/// Tables of requests one after the other: times, then ratios.
 fn requests(report: &Report) -> String {
     if report.variants.iter().all(|variant| variant.requests.is_none()) {
         return String::new();
@@ -271,7 +271,7 @@ fn ratio(ratio: &Option<Ratio>) -> String {
     )
 }
 
-/// An empty table: names left, numbers right.
+/// An empty table, with names aligned left and numbers aligned right.
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING);

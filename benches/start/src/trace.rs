@@ -1,7 +1,6 @@
-//! Tracing: counts what a program asks of the kernel until its first byte is out: system calls of
-//! all its threads, and page faults, by ptrace(2). The same program gives the same counts on any
-//! machine with the same kernel, busy or not, so continuous integration can limit them, unlike
-//! milliseconds.
+//! Tracer: counts the system calls of all threads of a program and its page faults up to the first
+//! byte, by ptrace(2). The same program gives the same counts on any machine with the same kernel,
+//! independent of its load, so continuous integration can limit them, unlike milliseconds.
 
 use crate::client::Caller;
 use crate::event::{self, ReplyCheck};
@@ -19,18 +18,18 @@ use std::time::{Duration, Instant};
 use std::{fmt, io};
 use syscalls::Sysno;
 
-/// A traced start takes milliseconds.
+/// Time limit of a traced start, which takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// So often in a row all threads must be seen asleep before they are believed to wait for a peer.
+/// Number of consecutive checks in which all threads must be asleep: then they wait for a peer.
 const LOOKS: u32 = 5;
 
-/// When the event is sent.
+/// Time at which the event is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Arrival {
-    /// As soon as the program listens: it is waiting in the backlog when the program accepts.
+    /// As soon as the program listens: the event is in the backlog when the program accepts.
     AtListen,
-    /// Once every thread of the program sleeps.
+    /// When every thread of the program sleeps.
     WhenAsleep,
 }
 
@@ -43,7 +42,7 @@ impl fmt::Display for Arrival {
     }
 }
 
-/// Why nothing could be counted.
+/// Why a start could not be traced.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The process could not be started.
@@ -55,7 +54,7 @@ pub enum Error {
          SYS_PTRACE)"
     )]
     Ptrace {
-        /// Which program.
+        /// The program.
         program: String,
         /// The underlying error.
         source: nix::Error,
@@ -63,15 +62,15 @@ pub enum Error {
     /// /proc or a pipe cannot be read.
     #[error("`{program}`: {source}")]
     Io {
-        /// Which program.
+        /// The program.
         program: String,
         /// The underlying error.
         source: io::Error,
     },
-    /// It was traced and did not answer.
-    #[error("`{program}` {what} before it had answered; it printed `{printed}`")]
+    /// The traced program did not answer.
+    #[error("`{program}` {what} before it answered; it printed `{printed}`")]
     Unanswered {
-        /// Which program.
+        /// The program.
         program: String,
         /// What was tried.
         what: &'static str,
@@ -81,7 +80,7 @@ pub enum Error {
     /// A wrong reply, with the reason.
     #[error("`{program}` gave a wrong reply: {what}")]
     Wrong {
-        /// Which program.
+        /// The program.
         program: String,
         /// What was tried.
         what: String,
@@ -104,20 +103,20 @@ pub struct Point {
 pub struct Call {
     /// Its name.
     pub name: &'static str,
-    /// Which thread, in order of appearance; 0 is the first.
+    /// Number of the thread, in the order of creation; 0 is the first.
     pub thread: usize,
-    /// Minor faults of the process since execve was called, when this call was made.
+    /// Minor faults of the process from execve to this call.
     pub minor_faults: u64,
 }
 
-/// What one traced start came to.
+/// Results of one traced start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trace {
-    /// Just before the first accept(2).
+    /// Counts just before the first accept(2).
     pub before_accept: Point,
-    /// When the call that sent the reply's first byte came back.
+    /// Counts at the return of the call that sent the reply's first byte.
     pub to_first_byte: Point,
-    /// All calls up to there.
+    /// All calls up to that return.
     pub calls: Vec<Call>,
 }
 
@@ -131,7 +130,7 @@ impl Trace {
 /// Starts a program under trace, sends the event and counts.
 ///
 /// # Errors
-/// When it cannot be traced, or does not answer as it should.
+/// If it cannot be traced, or does not give the expected reply.
 pub fn trace(starter: &mut Starter, program: &Program, arrival: Arrival) -> Result<Trace, Error> {
     let (port, environment) = starter.port();
     let io_error = |source| Error::Io { program: program.name.clone(), source };
@@ -146,7 +145,7 @@ pub fn trace(starter: &mut Starter, program: &Program, arrival: Arrival) -> Resu
     tracer.run().map_err(|failure| failure.of(program, &mut tracer.instance))
 }
 
-/// Why a traced program did not come to its reply; [`Failure::of`] says whose failure it was.
+/// Why a traced program did not reply; [`Failure::of`] adds the program's name.
 #[derive(Debug)]
 pub(crate) enum Failure {
     Ptrace(nix::Error),
@@ -199,7 +198,7 @@ struct Tracer {
     reply: Vec<u8>,
 }
 
-/// A system call that has begun.
+/// A system call in progress.
 #[derive(Clone, Copy)]
 struct Entered {
     call: Sysno,
@@ -255,8 +254,7 @@ impl Tracer {
                     ptrace::syscall(thread, None)?;
                 }
                 WaitStatus::PtraceEvent(thread, ..) => ptrace::syscall(thread, None)?,
-                // A thread's life begins with a stop; every other signal is the program's own
-                // business.
+                // A new thread starts with a stop. All other signals are passed to the program.
                 WaitStatus::Stopped(thread, Signal::SIGSTOP | Signal::SIGTRAP) => {
                     ptrace::syscall(thread, None)?
                 }
@@ -271,15 +269,15 @@ impl Tracer {
         }
     }
 
-    /// A thread enters or leaves a system call.
+    /// Records that a thread enters or leaves a system call.
     fn at_call(&mut self, thread: Pid) -> Result<(), Failure> {
         let info = ptrace::syscall_info(thread)?;
         let number = self.threads.len();
         let (thread_number, entered) = *self.threads.entry(thread).or_insert((number, None));
         match info.op {
             libc::PTRACE_SYSCALL_INFO_ENTRY => {
-                // SAFETY: `op` says which part of the union the kernel has filled in.
-                // JUSTIFICATION: libc offers the kernel's structure as it is.
+                // SAFETY: `op` tells which part of the union the kernel has filled in.
+                // JUSTIFICATION: libc has the kernel's structure only as a union.
                 let entry = unsafe { info.u.entry };
                 let Some(call) = Sysno::new(entry.nr as usize) else { return Ok(()) };
                 self.threads.insert(
@@ -345,7 +343,7 @@ impl Tracer {
         })
     }
 
-    /// Connects, which the kernel does on the program's behalf, and sends the event.
+    /// Connects, which the kernel completes without the program, and sends the event.
     fn call(&mut self) -> Result<(), Failure> {
         if self.caller.connect()? {
             self.called = true;

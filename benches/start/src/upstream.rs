@@ -14,38 +14,38 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What nginx answers with, in bytes.
+/// Size of nginx's answer, in bytes.
 const PAGE_BYTES: usize = 1024;
-/// A server listens within this time.
+/// Time limit within which a server has to listen.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Why there is no server.
+/// Why a server is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A program cannot be run.
     #[error("cannot run `{program}`: {source}; `build/setup --servers` installs it")]
     Tool {
-        /// Which.
+        /// Its name.
         program: String,
         /// The underlying error.
         source: io::Error,
     },
-    /// It fails.
+    /// A program failed.
     #[error("`{program}` failed: {printed}")]
     Failed {
-        /// Which.
+        /// Its name.
         program: String,
-        /// What it printed.
+        /// Its output.
         printed: String,
     },
-    /// A file or socket fails.
+    /// A file or socket failed.
     #[error("cannot set a server up: {0}")]
     Io(#[from] io::Error),
 }
 
-/// A server; dropped, it is ended by its id.
+/// A running server. Dropping it ends it by its id.
 pub struct Upstream {
-    /// Where it listens.
+    /// The address on which it listens.
     pub address: SocketAddr,
     child: Child,
     folder: PathBuf,
@@ -55,7 +55,7 @@ impl Upstream {
     /// Redis, with the key `greeting`.
     ///
     /// # Errors
-    /// When it does not start.
+    /// If it does not start.
     pub fn redis(folder: &Path) -> Result<Self, Error> {
         let address = free_address()?;
         let port = address.port().to_string();
@@ -72,7 +72,7 @@ impl Upstream {
     /// own, whose certificate is `ca.pem` in its folder.
     ///
     /// # Errors
-    /// When it does not start.
+    /// If it does not start.
     pub fn nginx(folder: &Path) -> Result<Self, Error> {
         fs::create_dir_all(folder)?;
         let folder = fs::canonicalize(folder)?;
@@ -105,7 +105,7 @@ impl Upstream {
                  ssl_certificate_key {place}/server.key; }} }}\n"
             ),
         )?;
-        // Debian has it where only root's PATH leads.
+        // Debian installs it in a folder that only root's PATH has.
         let debian = Path::new("/usr/sbin/nginx");
         let program = if debian.is_file() { debian } else { Path::new("nginx") };
         let mut command = Command::new(program);
@@ -146,11 +146,11 @@ impl Drop for Upstream {
     }
 }
 
-/// Passes bytes on as a network with that round trip would: connecting takes one, and each
-/// direction half of one.
+/// Relays bytes like a network with this round trip: connecting takes a whole one, and each
+/// direction takes half of one.
 ///
 /// # Errors
-/// When no port is free.
+/// If no port is free.
 pub fn relay(server: SocketAddr, round_trip: Duration) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
@@ -172,8 +172,8 @@ pub fn relay(server: SocketAddr, round_trip: Duration) -> io::Result<SocketAddr>
     Ok(address)
 }
 
-/// One direction: one thread reads and stamps, another waits and writes, so that bytes that follow
-/// each other closely do not wait for each other.
+/// One direction: one thread reads and adds the time, another waits and writes, so that bytes in
+/// quick succession are not delayed by each other.
 fn pass(mut from: TcpStream, mut to: TcpStream, not_before_ns: u64, delay_ns: u64) {
     let (sender, arrived) = mpsc::channel::<(u64, Vec<u8>)>();
     thread::spawn(move || {

@@ -1,7 +1,7 @@
 //! Emulator of the cloud's own API, in front of real instances: SCF 2018-04-16 and CLS's SearchLog,
-//! sufficient for Tencent's command line and SDK. It is not a copy: documented behaviour is
-//! emulated, and what no document states is decided here and listed (docs/CONTRACTS.md, section
-//! 10).
+//! sufficient for Tencent's command line and SDK. It is not a copy: it emulates documented
+//! behaviour. Where no document states the behaviour, the emulator chooses one and
+//! docs/CONTRACTS.md, section 10, lists it.
 //!
 //! Read in this order: [`shapes`], [`parameters`], [`error`], [`fault`], [`content`], [`world`],
 //! [`line`], [`query`], [`log`], [`fleet`], [`session`], the actions, [`service`], [`door`].

@@ -1,4 +1,4 @@
-//! Command line of firstbyte: its commands, flags and help texts. It makes no decisions.
+//! Command line of firstbyte: commands, flags and help texts.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use emulator::api::fault::Fault;
@@ -151,22 +151,22 @@ pub struct PlatformArguments {
     /// Time limit of an invocation
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<Duration>,
-    /// Take WebSockets, each of which may be silent for so long; Web functions only
+    /// Accept WebSockets, and end one after this time without data; Web functions only
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub websocket_idle: Option<Duration>,
-    /// How long an instance may take until it listens; 30 as on the platform when nobody says
+    /// Time within which an instance must listen; the default is the platform's 30
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub init_timeout: Option<Duration>,
-    /// A variable of the function's own; may be repeated
+    /// Environment variable of the function; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     pub env: Vec<(String, String)>,
-    /// As with a role: requests have (invented) credentials
+    /// Emulate a function with a role: requests carry invented credentials
     #[arg(long)]
     pub role: bool,
     /// Run plain processes instead of a sandbox with a read-only root
     #[arg(long)]
     pub no_sandbox: bool,
-    /// Allow calls to this TCP port of this machine itself, at the same address; may be repeated
+    /// Allow calls to this TCP port of this machine, at the same address; may be repeated
     #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["no_network", "no_sandbox"])]
     pub reach: Vec<Reach>,
     /// Give the function no network except its loopback
@@ -184,13 +184,13 @@ pub enum FunctionType {
 
 #[derive(Clone, Copy, ValueEnum)]
 pub enum Profile {
-    /// For writing; compiles in seconds
+    /// For development; compiles in seconds
     Dev,
     /// As `just image` builds it
     Fast,
     /// With a recompiled standard library, for size
     Small,
-    /// As small, and a panic ends the process
+    /// Like small, and a panic ends the process
     Tiny,
     /// Position independent, with overflow checks
     Hardened,
@@ -209,7 +209,7 @@ impl From<Profile> for cargo::Profile {
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "a number of seconds is wanted".to_owned())?;
+    let seconds: f64 = text.parse().map_err(|_| "it has to be a number of seconds".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
@@ -222,7 +222,7 @@ fn key(text: &str) -> Result<Credential, String> {
 
 fn client(text: &str) -> Result<&'static Client, String> {
     let names = || CLIENTS.map(|client| client.name).join(", ");
-    Client::named(text).ok_or_else(|| format!("no such client; there are: {}", names()))
+    Client::named(text).ok_or_else(|| format!("unknown client; the clients are {}", names()))
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {
@@ -250,7 +250,7 @@ pub struct DeployArguments {
     pub endpoint: Option<String>,
 }
 
-/// One flag a kind: `--event`, `--timer`, …
+/// Flags of the kinds of function: `--event`, `--timer`, …
 pub struct KindArguments(pub &'static Kind);
 
 impl clap::FromArgMatches for KindArguments {

@@ -5,7 +5,7 @@ use microimage::scf;
 use scaffold::deploy::function::KEPT_PREFIXES;
 use std::time::Duration;
 
-/// How the platform calls the function.
+/// Type of a function: how the platform calls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Each invocation is a POST to /event-invoke.
@@ -51,9 +51,9 @@ pub struct Config {
     pub environment: Vec<(String, String)>,
     /// `HOST:PORT` of this machine that instances may call; local runs only.
     pub reach: Vec<String>,
-    /// How long a WebSocket may be silent; `None`: the function takes none.
+    /// Longest time without data on a WebSocket; `None` if the function accepts no WebSockets.
     pub websocket_idle: Option<Duration>,
-    /// How long an invocation may take.
+    /// Time limit of an invocation.
     pub timeout: Duration,
     /// Time within which an instance must listen.
     pub init_timeout: Duration,
@@ -65,7 +65,7 @@ pub struct Config {
     pub max_instances: usize,
     /// Number of instances that are started ahead and never reclaimed.
     pub provisioned: usize,
-    /// How long an idle instance is kept.
+    /// Time after which an idle instance is ended.
     pub idle: Duration,
     /// Retries of an asynchronous invocation that failed in the function.
     pub retries: u32,
@@ -106,7 +106,7 @@ impl Default for Config {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// A number is outside its range.
-    #[error("{what} is {value}; the platform takes {range}")]
+    #[error("{what} is {value}; it has to be {range}")]
     Range {
         /// Name of the setting.
         what: &'static str,
@@ -117,27 +117,30 @@ pub enum ConfigError {
     },
     /// Several requests per instance of an event function.
     #[error(
-        "an event function gets one request per instance; leave the concurrency out, or make it a \
+        "an event function gets one request per instance; leave out the concurrency, or make it a \
          Web function"
     )]
     Concurrency,
     /// WebSockets are for Web functions.
-    #[error("an event function takes no WebSocket; leave its time out, or make it a Web function")]
-    WebSocket,
-    /// The execution time of a WebSocket's function is not shorter than its silence may be.
     #[error(
-        "the timeout is {0} s and a WebSocket may be silent for {1} s; the platform wants a \
-         timeout that is not shorter"
+        "an event function accepts no WebSockets; leave out their idle time, or make it a Web \
+         function"
+    )]
+    WebSocket,
+    /// The execution time is shorter than the idle time of WebSockets.
+    #[error(
+        "the timeout of {0} s is shorter than the WebSocket idle time of {1} s; make it at least \
+         as long"
     )]
     WebSocketIdle(u64, u64),
-    /// A variable's name that the platform keeps for itself, or that is none.
+    /// A variable's name that the platform reserves, or that is invalid.
     #[error(
-        "the variable `{0}` is refused: a name begins with a letter, and not with SCF_, QCLOUD_, \
+        "invalid variable name `{0}`: it has to begin with a letter, and not with SCF_, QCLOUD_, \
          TENCENTCLOUD_ or TECENTCLOUD_"
     )]
     Variable(String),
     /// All variables together are too long.
-    #[error("the variables are {0} bytes together; the platform takes 4096")]
+    #[error("the variables have {0} bytes together; the limit is 4096")]
     Variables(usize),
 }
 
@@ -158,7 +161,7 @@ impl Config {
             "the initialization timeout in seconds",
             init_timeout_s,
             (1..=300).contains(&init_timeout_s),
-            "3 to 300; shorter ones are taken here",
+            "1 to 300 (the platform's minimum is 3)",
         )?;
         let memory = self.memory_mib;
         let sold =
@@ -182,7 +185,7 @@ impl Config {
             "the number of provisioned instances",
             self.provisioned as u64,
             provisioned,
-            "at most all instances",
+            "at most the number of instances",
         )?;
         if let Some(idle) = self.websocket_idle {
             if self.mode == Mode::Event {
@@ -227,7 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_what_the_platform_takes() {
+    fn accepts_the_configurations_that_the_platform_accepts() {
         assert_eq!(Config::default().check(), Ok(()));
         type Change = fn(&mut Config);
         let changes: [(Change, &str); 10] = [
@@ -236,7 +239,7 @@ mod tests {
             (|c| c.memory_mib = 100, "the memory in MB is 100"),
             (|c| c.concurrency = 2, "one request per instance"),
             (|c| c.concurrency = 101, "1 to 100"),
-            (|c| c.provisioned = 11, "at most all instances"),
+            (|c| c.provisioned = 11, "at most the number of instances"),
             (|c| c.environment = vec![("SCF_X".into(), "1".into())], "`SCF_X`"),
             (|c| c.environment = vec![("TENCENTCLOUD_X".into(), "1".into())], "`TENCENTCLOUD_X`"),
             (|c| c.environment = vec![("TECENTCLOUD_X".into(), "1".into())], "`TECENTCLOUD_X`"),

@@ -1,5 +1,4 @@
-//! Header fields between a caller and this emulator; the function never sees them. This file reads
-//! no socket.
+//! Header fields between a caller and this emulator. The function does not receive them.
 
 use crate::wire::{Fields, field};
 
@@ -7,7 +6,7 @@ use crate::wire::{Fields, field};
 pub const PREFIX: &str = "firstbyte-";
 /// Request field: `Event` for an asynchronous invocation, as the API's InvocationType.
 pub const INVOCATION_TYPE: &str = "Firstbyte-Invocation-Type";
-/// Request field: `event` or `web`, if the caller relies on it.
+/// Request field: `event` or `web`, if the caller requires that type of function.
 pub const MODE: &str = "Firstbyte-Mode";
 /// Request field: asks for the header fields that the function got and sent.
 pub const SHOW: &str = "Firstbyte-Show-Headers";

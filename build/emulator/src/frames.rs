@@ -1,12 +1,12 @@
 //! Observer of a relayed WebSocket's frames: it reads their heads to learn how the connection ends
-//! and how much data passes. Bytes in, and no socket. RFC 6455, section 5.2.
+//! and how much data passes. It gets bytes and reads no socket. RFC 6455, section 5.2.
 
 use std::time::{Duration, Instant};
 
 /// Largest message, in bytes.
 pub const MAX_MESSAGE_BYTES: u64 = 256 << 10;
-/// What one side may send in a second, according to the page. The emulator reports an excess once
-/// and does not cut the connection, because no page states what the platform does.
+/// What one side may send in a second, according to the page. The emulator reports the first
+/// excess and keeps the connection, because no page states what the platform does.
 const MESSAGES_A_SECOND: u32 = 10;
 const BYTES_A_SECOND: u64 = 128 << 10;
 /// The side that ended a connection.
@@ -38,9 +38,9 @@ pub(crate) struct Frames {
     pub(crate) end: Option<u16>,
     /// Whether a message exceeded the limit.
     pub(crate) is_over: bool,
-    /// Messages and bytes of the second that began then.
+    /// Start of the current second, and the messages and bytes in it.
     second: Option<(Instant, u32, u64)>,
-    /// Which of them exceeded the platform's limit.
+    /// The exceeded limit of the platform, if any.
     pub(crate) too_fast: Option<&'static str>,
 }
 
@@ -68,7 +68,7 @@ impl Frames {
             let content = &self.partial[head.bytes..];
             let wanted = head.content_bytes.min(2);
             if (content.len() as u64) < wanted {
-                return; // the code comes with what follows
+                return; // the code is in bytes that have not arrived
             }
             let mask = head.mask.unwrap_or_default();
             self.end = Some(match content {
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_the_end_however_the_bytes_come() {
+    fn finds_the_end_for_every_split_of_the_bytes() {
         let masked_close = [0x88, 0x82, 1, 2, 3, 4, 0x03 ^ 1, 0xe8 ^ 2];
         let text = [&[0x81, 126, 0, 200][..], &[0x88; 200]].concat();
         let ping = [0x89, 0x80, 1, 2, 3, 4];

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Most callers at once.
+/// Largest number of concurrent callers.
 const MAX_CONNECTIONS: usize = 512;
 /// Bytes that a refused caller may still send, and the time limit for them: if the server closed
 /// before it had read them, the caller would get a reset and lose the reply with the reason.
@@ -66,7 +66,7 @@ pub struct Cold {
 pub struct Front {
     address: SocketAddr,
     listener: Arc<TcpListener>,
-    /// By number, because a connection that was reset no longer knows its peer.
+    /// Connections by number, because a connection that was reset no longer knows its peer.
     connections: Arc<Mutex<BTreeMap<u64, TcpStream>>>,
     closing: Arc<AtomicBool>,
 }
@@ -94,7 +94,7 @@ impl Front {
                 let Ok(copy) = stream.try_clone() else { continue };
                 let mut open = lock(&connections);
                 if open.len() >= MAX_CONNECTIONS {
-                    continue; // closed by drop: one connection too many does not wait
+                    continue; // closed by `drop`, or one connection too many
                 }
                 open.insert(number, copy);
                 drop(open);
@@ -128,7 +128,7 @@ impl Drop for Front {
         // wakes the accepting thread
         let _ = rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both);
         for connection in std::mem::take(&mut *lock(&self.connections)).into_values() {
-            let _ = connection.shutdown(Shutdown::Read); // a reply that is on its way still arrives
+            let _ = connection.shutdown(Shutdown::Read); // replies in progress still arrive
         }
     }
 }
@@ -179,8 +179,8 @@ fn serve(stream: TcpStream, peer: IpAddr, platform: &Platform) {
     }
 }
 
-/// How long the WebSocket that a request asks for may be silent; `None` if it asks for none, or if
-/// the function accepts none: the request is then an ordinary one.
+/// Idle time of the WebSocket that a request asks for; `None` if it asks for none, or if the
+/// function accepts none. The request is then an ordinary one.
 fn idle_of_a_websocket(request: &Request, platform: &Platform) -> Option<Duration> {
     let config = platform.config();
     if !is_handshake(&request.headers) || config.mode != Mode::Web {
@@ -188,7 +188,7 @@ fn idle_of_a_websocket(request: &Request, platform: &Platform) -> Option<Duratio
     }
     if config.websocket_idle.is_none() {
         platform.journal().note(
-            "a client asks for a WebSocket, and the function is made without; say \
+            "a client asks for a WebSocket, and the function accepts none; set \
              `websocket_idle_s = 600` in function.toml, or `--websocket-idle 600`",
         );
     }
@@ -197,7 +197,7 @@ fn idle_of_a_websocket(request: &Request, platform: &Platform) -> Option<Duratio
 
 /// Reads what a refused caller still sends, to its end or to the limit.
 fn drain(stream: &mut TcpStream) {
-    // nothing more will come, so that a caller need not wait
+    // so that the caller sees the end of the reply
     let _ = stream.shutdown(Shutdown::Write);
     let until = Instant::now() + DRAIN_LIMIT;
     let (mut sink, mut left) = ([0; 64 << 10], MAX_DRAIN_BYTES);
@@ -221,11 +221,11 @@ pub fn other_mode(mode: Mode) -> String {
         }
         Mode::Web => (
             Mode::Event,
-            "ask it with `--web GET /path`, or play it as an event function with `--type event`",
+            "call it with `--web GET /path`, or run it as an event function with `--type event`",
         ),
     };
     let (name, other) = (mode.name(), other.name());
-    format!("the function is of type `{name}`, and `{other}` was asked for; {instead}")
+    format!("the function is of type `{name}`, not `{other}`; {instead}")
 }
 
 fn answer(request: Request, peer: IpAddr, platform: &Platform) -> Reply {
@@ -236,9 +236,11 @@ fn answer(request: Request, peer: IpAddr, platform: &Platform) -> Reply {
     let later = is_async(&request.headers);
     match mode {
         Mode::Event if request.method != "POST" => {
-            return text(405, "this function gets events: POST one as the body, to any path");
+            return text(405, "this is an event function; POST an event as the body, to any path");
         }
-        Mode::Web if later => return text(400, "a Web function is never called asynchronously"),
+        Mode::Web if later => {
+            return text(400, "a Web function has no asynchronous calls; leave out `--async`");
+        }
         _ => {}
     }
     if later {
@@ -282,7 +284,7 @@ fn report(outcome: &InvocationResult, platform: &Platform, show: bool) -> Reply 
         }
     }
     let reply = match &outcome.reply {
-        // An event's result: of the function's header fields the caller gets only the body's type.
+        // An event's result: of the function's header fields the caller gets the body's type only.
         Some(reply) if config.mode == Mode::Event => {
             let kind = field(&reply.headers, "content-type").unwrap_or("application/octet-stream");
             Reply::new(outcome.verdict.status(), kind, reply.body.clone())

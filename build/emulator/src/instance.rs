@@ -18,6 +18,7 @@ use crate::start_up::StartUp;
 use crate::sync::lock;
 use crate::verdict::InvocationVerdict;
 use crate::wire::{Reply, Request, WireError};
+use microimage::listeners::listeners;
 use microimage::sandbox::{self, Launcher, Network, Plan};
 use microimage::scf::PORT;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -38,7 +39,7 @@ use std::time::{Duration, Instant};
 /// Address for requests inside the sandbox: a function that listens only on 127.0.0.1 is not
 /// reachable, as on the platform.
 const GATE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, 2), PORT);
-/// Time between two looks at the memory where no cgroup limits it.
+/// Time between two checks of the memory where no cgroup limits it.
 const WATCH_INTERVAL: Duration = Duration::from_millis(5);
 /// How long to wait after a closed connection for the reset that shows whether its request was
 /// read.
@@ -67,7 +68,7 @@ pub struct Host {
     isolation: Mutex<Isolation>,
     /// What sandboxed instances may call; loopback only if none.
     network: Mutex<Option<Arc<Network>>>,
-    has_told_network: AtomicBool,
+    has_reported_network: AtomicBool,
     /// Blocked calls that were already reported.
     reported_blocked: Mutex<HashSet<String>>,
     journal: Arc<Journal>,
@@ -117,22 +118,22 @@ pub enum ExchangeError {
     TimedOut,
     /// The process has ended, or must be ended.
     Ended(InvocationVerdict),
-    /// The process lives, and its bytes are not a reply.
+    /// The process is alive, but its bytes are not a reply.
     Wire(WireError),
 }
 
-/// What became of a WebSocket's handshake.
+/// Result of a WebSocket's handshake.
 pub(crate) enum Handshake {
-    /// The function answered as to any request.
+    /// The function answered with an ordinary reply.
     Refused(Reply),
-    /// The connection became a WebSocket, which is over: what it comes to, what a line should
-    /// name, and the reply that switched.
+    /// The connection became a WebSocket, which is over: the verdict, a note for the log, and the
+    /// reply that switched protocols.
     Done(InvocationVerdict, Option<String>, Reply),
 }
 
 /// Why a connection brought no reply.
 enum NoReply {
-    /// The request was not read, or not to its end.
+    /// The function did not read the whole request.
     Unread,
     ExchangeError(ExchangeError),
 }
@@ -178,7 +179,7 @@ impl Host {
             launcher,
             isolation: Mutex::new(isolation),
             network: Mutex::new(network),
-            has_told_network: AtomicBool::new(false),
+            has_reported_network: AtomicBool::new(false),
             reported_blocked: Mutex::default(),
             journal,
             burst: Mutex::new(None),
@@ -211,7 +212,7 @@ impl Host {
         config: &Config,
         stop: &AtomicBool,
     ) -> Result<Instance, InvocationVerdict> {
-        // The pull of an image whose files are here already: played, because it is reported.
+        // The image's files are here already. The pull is simulated, because its time is reported.
         let owed = program.take_owed();
         if !owed.is_zero() {
             thread::sleep(owed);
@@ -228,14 +229,14 @@ impl Host {
                     return Ok(instance);
                 }
                 Err(Refused::InvocationVerdict(verdict)) => {
-                    self.report_network(isolation); // it may be the reason
+                    self.report_network(isolation); // the network may be the reason
                     return Err(verdict);
                 }
                 Err(Refused::Network(why)) => {
                     if lock(&self.network).take().is_some() {
                         self.journal.note(format_args!(
-                            "network: none, calls out fail at once: this machine's kernel refuses \
-                             ({why})"
+                            "network: none, outgoing calls fail at once: this machine's kernel refuses \
+                             it ({why})"
                         ));
                     }
                 }
@@ -254,10 +255,12 @@ impl Host {
     fn report_network(&self, isolation: Isolation) {
         let network = lock(&self.network).clone();
         if let Some(network) = network
-            && !self.has_told_network.swap(true, Ordering::Relaxed)
+            && !self.has_reported_network.swap(true, Ordering::Relaxed)
         {
             match isolation {
-                Isolation::Process => self.journal.note("network: this machine's own, all of it"),
+                Isolation::Process => {
+                    self.journal.note("network: this machine's own, unrestricted")
+                }
                 _ => self.journal.note(network),
             }
         }
@@ -274,7 +277,7 @@ impl Host {
         let launcher = self
             .launcher
             .as_ref()
-            .ok_or_else(|| Refused::Isolation("not wanted".into(), Isolation::Process))?;
+            .ok_or_else(|| Refused::Isolation("--no-sandbox".into(), Isolation::Process))?;
         let mut env = program.env.clone();
         env.extend(config.variables().into_iter().map(|(name, value)| format!("{name}={value}")));
         let memory_bytes = (isolation == Isolation::Cgroup).then_some(config.memory_mib << 20);
@@ -294,7 +297,7 @@ impl Host {
         };
         let mut inner = lock(launcher).begin(&plan).map_err(|error| refused(error, isolation))?;
         if let Err(error) = inner.wait_ready() {
-            let _ = lock(launcher).end(inner); // the reason is known already
+            let _ = lock(launcher).end(inner); // `error` has the reason
             return Err(refused(error, isolation));
         }
         let output = inner.take_output().map(|pipe| Output::follow(pipe, self.journal.clone()));
@@ -333,8 +336,8 @@ impl Host {
                 why.into(),
             )));
         };
-        // All instances share one network, so each needs its own port; the listener frees it again
-        // at once.
+        // All instances share one network, so each needs its own port. The listener is closed at
+        // once, which frees the port for the instance.
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .and_then(|free| free.local_addr())
             .map_err(failed)?
@@ -352,9 +355,9 @@ impl Host {
             .stdin(Stdio::null())
             .stdout(input.try_clone().map_err(failed)?)
             .stderr(input)
-            .process_group(0); // so that its children end with it
+            .process_group(0); // its children then end with it
         let child = spawn(&mut command).map_err(failed)?;
-        drop(command); // and so the writing end of the pipe
+        drop(command); // closes the writing end of the pipe
         let output = Output::follow(output.into(), self.journal.clone());
         let (pid, address) = (child.id(), SocketAddrV4::new(Ipv4Addr::LOCALHOST, port));
         let runtime = begun.elapsed();
@@ -424,7 +427,7 @@ impl Host {
 
     /// Ends a process if it has not ended, and returns how it ended.
     fn end(&self, process: &mut Process, pid: u32) -> ExitStatus {
-        // The caller holds the lock, so no other code sees this placeholder.
+        // No other code sees this placeholder, because the caller holds the lock.
         const UNKNOWN: ExitStatus = ExitStatus { code: None, signal: None, memory_bytes: 0 };
         let how = match std::mem::replace(process, Process::Ended(UNKNOWN)) {
             Process::Ended(how) => how,
@@ -571,11 +574,11 @@ impl Instance {
         }
     }
 
-    /// Sends a WebSocket's handshake, and passes the connection on to its end if the function takes
-    /// it: [`Handshake::Done`]. Otherwise its reply.
+    /// Sends a WebSocket's handshake. If the function accepts it, relays the connection to its end
+    /// and returns [`Handshake::Done`]; otherwise returns the function's reply.
     ///
     /// # Errors
-    /// [`ExchangeError`], of what comes before the switch.
+    /// [`ExchangeError`], if the exchange fails before the protocols are switched.
     pub(crate) fn converse(
         &self,
         request: &Request,
@@ -632,13 +635,13 @@ impl Instance {
                     if !(was_kept && is_silent && !self.has_ended()) {
                         return Err(self.exchange_error(error));
                     }
-                    // It was closed in the very moment: to another connection.
+                    // The function closed it at the same moment: try another connection.
                 }
             }
         }
     }
 
-    /// Says, once a run for each, what the function tried to call and could not.
+    /// Reports the calls that the function tried and that failed, each once per run.
     fn report_blocked_calls(&self) {
         let (in_vain, here, nobody) = match &*lock(&self.process) {
             Process::Sandboxed(inner) => {
@@ -651,8 +654,8 @@ impl Instance {
         let in_vain: Vec<String> = in_vain.into_iter().filter(is_fresh).collect();
         if !in_vain.is_empty() {
             let why = match &network {
-                Some(network) if !network.has_uplink() => "there is no network here",
-                _ => "metadata services are never reached from here",
+                Some(network) if !network.has_uplink() => "instances have no network",
+                _ => "metadata services are always blocked",
             };
             self.host.journal.note(format_args!("{}: {why}", in_vain.join(", ")));
         }
@@ -663,16 +666,17 @@ impl Instance {
         // Its own port is called from outside, and may be refused until it listens.
         for address in here.into_iter().filter(|address| address.port() != PORT) {
             let note = format!(
-                "it was refused at {address}: nobody listens there in its own network; if a server \
-                 of this machine is meant, name it with `--reach {address}`{remedy}, or with \
-                 `reach` under [local] in function.toml"
+                "a call to {address} was refused: no server listens there in the instance's \
+                 network; to call a server of this machine, name it with \
+                 `--reach {address}`{remedy}, or with `reach` under [local] in function.toml"
             );
             if is_fresh(&note) {
                 self.host.journal.note(note);
             }
         }
         for address in nobody {
-            let note = format!("it called {address}: nobody listens there on this machine");
+            let note =
+                format!("a call to {address} failed: no server listens there on this machine");
             if is_fresh(&note) {
                 self.host.journal.note(note);
             }
@@ -737,8 +741,8 @@ impl Instance {
                     return Err(InvocationVerdict::PortBindingFailed(limit));
                 }
                 Err(_) => {
-                    // There is no signal for the moment when another's program listens: this waits
-                    // for its end between two tries.
+                    // Linux sends no notification when another process begins to listen. Between
+                    // two tries this waits for the end of the process.
                     let fast = started.elapsed() < Duration::from_millis(20);
                     self.wait_end(Duration::from_micros(if fast { 100 } else { 1000 }));
                 }
@@ -747,7 +751,7 @@ impl Instance {
     }
 
     fn failed_start(&self) -> InvocationVerdict {
-        self.report_blocked_calls(); // it may be the reason
+        self.report_blocked_calls(); // a blocked call may be the reason
         if let Process::Sandboxed(inner) = &mut *lock(&self.process)
             && let Err(error) = inner.exec_ns()
         {
@@ -766,6 +770,15 @@ impl Instance {
             self.host
                 .journal
                 .note("the function listens on 127.0.0.1 only; the platform needs 0.0.0.0");
+            return;
+        }
+        if self.isolation == Isolation::Process {
+            return; // its network is this machine's
+        }
+        for found in listeners(self.pid.cast_signed()) {
+            self.host.journal.note(format_args!(
+                "the function listens on {found}; the platform asks 0.0.0.0:{PORT} only"
+            ));
         }
     }
 
@@ -777,7 +790,7 @@ impl Instance {
                     .pop()
                     .ok_or_else(|| io::Error::other("every socket is in use"))?;
                 if let Err(error) = connect(&socket, &self.address) {
-                    // Linux allows a TCP socket to try again after a refusal
+                    // Linux permits another connect(2) on a TCP socket that was refused
                     lock(&self.sockets).push(socket);
                     return Err(error.into());
                 }
@@ -803,7 +816,7 @@ impl Instance {
     fn kept_connection(&self) -> Option<TcpStream> {
         loop {
             let stream = lock(&self.kept).pop()?;
-            // Nothing can arrive on it except its end.
+            // No data is expected on it: a readable socket has been closed.
             match ready([PollFd::new(&stream, PollFlags::IN)], Duration::ZERO) {
                 [true] => self.let_go(stream),
                 [false] => return Some(stream),
@@ -830,7 +843,7 @@ impl Instance {
         }
         let write =
             stream.set_write_timeout(Some(left)).and_then(|()| request.write(&mut &*stream));
-        // A function may answer before it has read everything, and close: its reply counts.
+        // A function may answer and close before it has read everything: its reply is valid.
         let cut_off = match write.map_err(|error| error.kind()) {
             Err(io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                 return Err(NoReply::ExchangeError(ExchangeError::TimedOut));
@@ -863,7 +876,7 @@ impl Instance {
     fn exchange_error(&self, error: WireError) -> ExchangeError {
         match error {
             WireError::TooBig => ExchangeError::Wire(error),
-            // When a process ends, its connections close in no guaranteed order.
+            // When a process ends, the order in which its connections close is not guaranteed.
             _ if self.wait_end(END_GRACE) => {
                 ExchangeError::Ended(self.fate(InvocationVerdict::UserProcessExited))
             }

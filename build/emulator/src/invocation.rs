@@ -1,5 +1,5 @@
-//! One invocation: the caller's request, checked against the platform's rules, and the request made
-//! of it for an instance. It is not sent here. Platform page "WebServer image function".
+//! Invocation: a caller's request that the platform's rules permit, and the request made of it for
+//! an instance. Platform page "WebServer image function".
 
 use crate::config::{Config, Mode};
 use crate::fields;

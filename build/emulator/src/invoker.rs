@@ -1,5 +1,5 @@
-//! Invoker: runs an invocation: takes an instance, sends the request, and judges the reply or its
-//! absence. Platform pages "WebServer image function" and "Function status codes".
+//! Invoker: runs an invocation. It takes an instance, sends the request, and judges the reply or
+//! its absence. Platform pages "WebServer image function" and "Function status codes".
 
 use crate::config::{Config, Mode};
 use crate::instance::{ExchangeError, Handshake};
@@ -31,12 +31,12 @@ pub struct InvocationResult {
     pub ran: Ran,
     /// The header fields that the function got.
     pub sent: Fields,
-    /// What the instance printed until the request had ended, a line each. Of several requests at
-    /// once the first that ends has it all.
+    /// Lines that the instance printed before the request ended. If several requests run at once,
+    /// the first that ends has all lines.
     pub printed: Vec<String>,
 }
 
-/// Runs invocations, now or later.
+/// Runs invocations, synchronous and asynchronous.
 pub(crate) struct Invoker {
     pub(crate) pool: Arc<Pool>,
     pub(crate) journal: Arc<Journal>,
@@ -72,8 +72,9 @@ impl Invoker {
         self.end(invocation, &config, verdict, reply, cold, ran, request.headers, printed)
     }
 
-    /// The same for a WebSocket's handshake, which `client` has sent and `early` behind it. True if
-    /// it became one: then it is over, and `client` with it.
+    /// Runs the invocation of a WebSocket's handshake. `client` is the connection that sent it, and
+    /// `early` the bytes read after it. Returns true if the connection became a WebSocket: both
+    /// sides are then closed.
     pub(crate) fn converse(
         &self,
         invocation: &Invocation,
@@ -126,7 +127,7 @@ impl Invoker {
         (self.end(invocation, &config, verdict, reply, cold, ran, headers, printed), switched)
     }
 
-    // all of one kind: what an outcome and its lines are made of
+    // they are the values that a result and its log lines consist of
     #[allow(clippy::too_many_arguments)]
     fn end(
         &self,

@@ -1,6 +1,5 @@
-//! Journal: the platform's log lines in its own format, the function's output between them, and,
-//! apart from both, notes of the emulator's own. Platform page "Log structure". `main` decides
-//! where lines go.
+//! Journal: the platform's log lines in its own format, with the function's output between them.
+//! The emulator's own notes go to a second writer. Platform page "Log structure".
 
 use crate::config::Config;
 use crate::start_up::StartUp;
@@ -9,10 +8,10 @@ use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Number of bytes of a return value that are shown: a line of six megabytes is of no use.
+/// Number of bytes of a return value that are shown; a value may have six megabytes.
 const SHOWN_BYTES: usize = 4096;
 
-/// Where lines go.
+/// The writers of lines.
 pub struct Journal {
     log: Mutex<Box<dyn Write + Send>>,
     notes: Mutex<Box<dyn Write + Send>>,
@@ -39,7 +38,7 @@ impl Journal {
         self.cold("Init", id, start, config, memory_bytes);
     }
 
-    /// Provisioned Report, if one was started ahead.
+    /// Provisioned Report, if an instance was started ahead.
     pub fn provisioned(&self, id: &str, start: &StartUp, config: &Config, memory_bytes: u64) {
         self.cold("Provisioned", id, start, config, memory_bytes);
     }
@@ -75,7 +74,7 @@ impl Journal {
 
     fn cold(&self, what: &str, id: &str, start: &StartUp, config: &Config, memory_bytes: u64) {
         let [pull, runtime, function] = [start.pull, start.runtime, start.function].map(whole_ms);
-        let total = pull + runtime + function; // of the printed values, as in every published line
+        let total = pull + runtime + function; // sum of the rounded values, as in published lines
         let (memory, used) = (config.memory_mib, mib(memory_bytes));
         self.line(format_args!(
             "{what} Report RequestId: {id} Coldstart: {total}ms (PullCode: {pull}ms InitRuntime: \
@@ -88,7 +87,7 @@ impl Journal {
     }
 }
 
-/// Cost of an invocation.
+/// Time and memory of an invocation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ran {
     /// From sending the request to having the reply.
@@ -109,7 +108,7 @@ fn shown(returned: &[u8]) -> String {
     serde_json::Value::String(format!("{text}{cut}")).to_string()
 }
 
-/// The platform's unit is a whole millisecond.
+/// Whole milliseconds, the platform's unit.
 fn whole_ms(duration: Duration) -> u128 {
     (duration.as_micros() + 500) / 1000
 }
@@ -155,7 +154,7 @@ mod tests {
             "END RequestId:a",
             "Report RequestId:a Duration:1ms Memory:640MB MemUsage:29.73MB",
             "ERROR RequestId:b Result:{\"errorCode\":-1,\"errorMessage\":\"MemoryLimitReached: the \
-             instance took more memory than it has\",\"statusCode\":434}",
+             instance used more memory than its limit\",\"statusCode\":434}",
             "END RequestId:b",
             "Report RequestId:b Duration:1ms Memory:640MB MemUsage:29.73MB\n",
         ]

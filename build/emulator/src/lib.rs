@@ -1,8 +1,8 @@
 //! Emulator of the platform in front of a running function: Tencent Cloud SCF's image functions as
 //! their documents describe them, on one machine. It starts instances, sends them requests with the
 //! platform's headers, ends them when they are too slow, too big or idle, and writes the platform's
-//! log lines. It is not a copy of the cloud: what no document states is decided in one place
-//! ([`verdict`]), with a comment.
+//! log lines. It is not a copy of the cloud. Where no document states the behaviour, [`verdict`]
+//! chooses one, with a comment.
 //!
 //! Read in this order: [`config`], [`settings`], [`frames`], [`verdict`], [`wire`], [`program`],
 //! [`instance`], [`pool`], [`invocation`], [`invoker`], [`journal`], [`queue`], [`platform`],

@@ -1,5 +1,5 @@
-//! Program firstbyte: new, run, invoke, deploy. All that prints, reads the environment or chooses
-//! an exit code is here: 0 is success, 1 is a failure, 2 is an invalid command line.
+//! Program firstbyte: new, run, invoke, deploy. All code that prints, reads the environment or
+//! chooses an exit code is here: 0 is success, 1 is a failure, 2 is an invalid command line.
 
 #![forbid(unsafe_code)]
 
@@ -25,13 +25,17 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 
+/// Variables that a user sets for a function and that change nothing but its output: `run` and
+/// `invoke` pass them on. All others are set by function.toml or `--env`, as on the platform.
+const LOG_VARIABLES: [&str; 3] = ["FIRSTBYTE_LOG", "FIRSTBYTE_LOG_FORMAT", "FIRSTBYTE_BOOT_TRACE"];
+
 fn main() -> ExitCode {
     if env::args_os().nth(1).is_some_and(|argument| argument == sandbox::HELPER_SUBCOMMAND) {
-        // Before anything else: the helper is single-threaded.
+        // First, because the sandbox's helper must be single-threaded.
         return sandbox::helper_main().map_or(ExitCode::from(4), |()| ExitCode::SUCCESS);
     }
     if env::args_os().nth(1).is_some_and(|argument| argument == link::FIRST_ARGUMENT) {
-        return linked(); // rustc is calling, for `Cargo::build`
+        return linked(); // rustc started this process as its linker, for `Cargo::build`
     }
     match command(&Arguments::parse().command) {
         Ok(code) => code,
@@ -106,22 +110,27 @@ fn surroundings() -> Result<CommandContext, Box<dyn Error>> {
     let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let cargo_home = cargo_home.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
     Ok(CommandContext {
-        here: env::current_dir()
-            .map_err(|e| format!("the current directory is gone ({e}); change to another"))?,
+        here: env::current_dir().map_err(|e| {
+            format!("the current directory does not exist ({e}); change to another")
+        })?,
         helper: env::current_exe()?,
         cargo: Cargo {
             program: env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from),
-            home: cargo_home.ok_or("cargo's home is not known; set CARGO_HOME or HOME")?,
+            home: cargo_home.ok_or("cargo's home directory is unknown; set CARGO_HOME or HOME")?,
             linker: Some(env::current_exe()?),
             c_compiler: compiler::CCompiler::find(
                 env::var_os(compiler::CC_VARIABLE).as_deref(),
                 &env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect::<Vec<_>>(),
             ),
         },
+        log: LOG_VARIABLES
+            .into_iter()
+            .filter_map(|name| Some((name.to_owned(), env::var(name).ok()?)))
+            .collect(),
     })
 }
 
-/// Sends one message at the first signal to stop: instances and their files are then removed. The
+/// Sends a message at the first signal to stop, so that instances and their files are removed. The
 /// second signal ends the process at once.
 fn stop() -> io::Result<Receiver<()>> {
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
@@ -136,7 +145,7 @@ fn stop() -> io::Result<Receiver<()>> {
     Ok(receiver)
 }
 
-/// What `tccli` will find in the environment; secrets are checked for presence and not read.
+/// The settings that `tccli` will find in the environment. Secrets are checked for presence only.
 fn tools() -> tccli::TccliEnvironment {
     let set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
     tccli::TccliEnvironment {

@@ -1,7 +1,7 @@
-//! What an instance prints: copied into the log line by line as it comes, and kept until the
-//! request in whose time it came has ended. Bytes are read and kept under one lock, so that whoever
-//! has a reply also has all that was printed before it. The limits of a request are the platform's
-//! (583/39778); it says them for five seconds, and they are kept for a request.
+//! Output of an instance: copied line by line into the log, and kept until the request during which
+//! it was printed has ended. Bytes are read and kept under one lock, so a caller that has a reply
+//! also has all lines printed before it. The limits are the platform's (583/39778): it states them
+//! for five seconds, and here they apply to a request.
 
 use crate::journal::Journal;
 use crate::sync::lock;
@@ -12,14 +12,14 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// A line is cut here in the log that is printed, in bytes.
+/// Length at which a line is cut in the log, in bytes.
 const LINE_BYTES: usize = 64 * 1024;
-/// Lines that are kept for a request.
+/// Largest number of lines that are kept for a request.
 const MAX_LINES: usize = 5000;
-/// Bytes that are kept for a request.
+/// Largest number of bytes that are kept for a request.
 const MAX_BYTES: usize = 1 << 20;
-/// Bytes that are read at once, and at most in one go: a function that prints without end keeps
-/// nobody here.
+/// Bytes of one read, and the largest number of reads under the lock: a function that prints
+/// without end cannot block the caller.
 const CHUNK_BYTES: usize = 16 * 1024;
 const CHUNKS_AT_MOST: usize = 128;
 
@@ -32,11 +32,11 @@ pub(crate) struct Output {
 
 #[derive(Default)]
 struct State {
-    /// A line that has no end yet.
+    /// A line whose end has not arrived.
     begun: Vec<u8>,
     kept: Vec<String>,
     kept_bytes: usize,
-    /// Lines that were too many.
+    /// Number of dropped lines, which exceeded the limit.
     lost: usize,
     has_ended: bool,
 }
@@ -44,16 +44,16 @@ struct State {
 impl Output {
     /// Follows a pipe until its other end is closed, on a thread of its own.
     pub(crate) fn follow(pipe: OwnedFd, journal: Arc<Journal>) -> Arc<Output> {
-        // Otherwise the first one who finds nothing would wait with the lock in its hand.
+        // A blocking read of an empty pipe would hold the lock.
         let is_ready = fcntl_getfl(&pipe).and_then(|of| fcntl_setfl(&pipe, of | OFlags::NONBLOCK));
         let output = Arc::new(Output { pipe, journal, state: Mutex::default() });
         if let Err(error) = is_ready {
-            output.journal.note(format_args!("an instance's output is not read: {error}"));
+            output.journal.note(format_args!("the instance's output cannot be read: {error}"));
             lock(&output.state).has_ended = true;
             return output;
         }
         let its = output.clone();
-        // The thread ends with the pipe, and the pipe with the process.
+        // The thread ends when the pipe closes, and the pipe closes when the process ends.
         let _ = thread::Builder::new().name("output".into()).spawn(move || {
             loop {
                 let ready = poll(&mut [PollFd::new(&its.pipe, PollFlags::IN)], None);
@@ -80,14 +80,14 @@ impl Output {
         drop(state);
         if lost > 0 {
             self.journal.note(format_args!(
-                "{lost} lines of a request are not kept: it printed more than {MAX_LINES} or 1 MB"
+                "{lost} lines of a request are dropped: it printed more than {MAX_LINES} or 1 MB"
             ));
         }
         lines.shrink_to_fit();
         lines
     }
 
-    /// Reads what is there now.
+    /// Reads the bytes that are available now.
     fn read(&self, state: &mut State) {
         let mut bytes = [0; CHUNK_BYTES];
         for _ in 0..CHUNKS_AT_MOST {
@@ -121,7 +121,7 @@ impl Output {
         }
     }
 
-    /// Ends a line that was begun.
+    /// Ends the unfinished line, if there is one.
     fn end_line(&self, state: &mut State) {
         if !state.begun.is_empty() {
             self.line(state);
@@ -154,13 +154,13 @@ mod tests {
     }
 
     #[test]
-    fn whoever_asks_gets_all_that_was_printed_before() {
+    fn take_returns_all_that_was_printed_before() {
         let (output, mut writer) = output();
         for round in 0..200 {
             write!(writer, "one {round}\ntwo\nhalf").unwrap();
             let begun = if round == 0 { "" } else { "half" };
             let first = format!("{begun}one {round}");
-            assert_eq!(output.take(), [&first, "two"], "a line without an end waits for it");
+            assert_eq!(output.take(), [&first, "two"], "an unfinished line is kept back");
         }
         drop(writer);
         assert_eq!(output.take(), ["half"]);

@@ -1,5 +1,5 @@
-//! Platform in front of one function: accepts a request to invoke at once, or later with retries.
-//! It reads no socket.
+//! Platform in front of one function: it invokes the function synchronously, or asynchronously with
+//! retries. It reads no socket.
 
 use crate::config::{Config, ConfigError};
 use crate::instance::Host;
@@ -16,11 +16,11 @@ use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Who learns of what no caller waits for.
+/// Observers of events for which no caller waits.
 pub struct Observers {
-    /// Each try of an asynchronous invocation.
+    /// Gets each try of an asynchronous invocation.
     pub tried: Observer,
-    /// Each instance that was started ahead.
+    /// Gets each instance that was started ahead.
     pub started_ahead: AheadObserver,
 }
 
@@ -75,8 +75,9 @@ impl Platform {
         }
     }
 
-    /// Passes on a WebSocket's handshake, and what comes of it: true if it became one, which is
-    /// over then. `early` is what the client has sent behind it.
+    /// Invokes the function with a WebSocket's handshake, and relays the WebSocket to its end.
+    /// `early` has the bytes that the client sent after the handshake. Returns true if the
+    /// connection became a WebSocket.
     pub(crate) fn converse(
         &self,
         request: Request,
@@ -93,7 +94,7 @@ impl Platform {
         }
     }
 
-    /// Takes an event to be worked on later, with retries; returns its id.
+    /// Accepts an asynchronous event, which is retried after a failure; returns its id.
     ///
     /// # Errors
     /// 400, 406, or 432 if too many are waiting.
@@ -104,7 +105,7 @@ impl Platform {
         Ok(id)
     }
 
-    /// The result of an invocation that never reached the function.
+    /// The result of an invocation that did not reach the function.
     pub(crate) fn refuse(&self, verdict: InvocationVerdict) -> InvocationResult {
         self.invoker.journal.note(format_args!("refused: {verdict}"));
         let ran = Ran::default();

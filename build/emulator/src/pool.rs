@@ -1,5 +1,5 @@
-//! Pool: the instances of one function: which of them gets a request, when a new one is started,
-//! and when an idle one is ended.
+//! Pool of the instances of one function. It decides which instance gets a request, when a new one
+//! is started, and when an idle one is ended.
 
 use crate::config::Config;
 use crate::instance::{Host, Instance, Isolation};
@@ -14,7 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Time for requests in flight when everything is closed.
+/// Time that requests in flight have to finish when the pool is closed.
 const CLOSE_GRACE: Duration = Duration::from_secs(2);
 /// Pause after a provisioned instance could not be started.
 const START_PAUSE: Duration = Duration::from_secs(5);
@@ -62,7 +62,7 @@ struct Slot {
     id: u64,
     instance: Arc<Instance>,
     in_flight: usize,
-    /// Since when it has had no request.
+    /// Time since which it has had no request.
     since: Instant,
     /// It gets no more requests, and ends after its last one.
     leaving: bool,
@@ -100,7 +100,7 @@ impl Pool {
         let pool =
             Arc::new(Pool { host, journal, ahead, state, changed, stop: AtomicBool::new(false) });
         let keeper = pool.clone();
-        // Without its keeper thread a pool still works; it reclaims nothing.
+        // Without its keeper thread a pool still works, but does not end idle instances.
         let _ = thread::Builder::new().name("keeper".into()).spawn(move || keeper.keep());
         pool
     }
@@ -135,7 +135,7 @@ impl Pool {
         let started = self.host.start(&program, &config, &self.stop);
         let mut state = lock(&self.state);
         state.starting -= 1;
-        self.changed.notify_all(); // after a failure too: a place is free again
+        self.changed.notify_all(); // a failure too frees a place
         let instance = Arc::new(started?);
         let cold = Some(instance.start());
         let id = self.insert(&mut state, instance.clone(), 1);
@@ -159,7 +159,7 @@ impl Pool {
         self.changed.notify_all();
         drop(state);
         drop(lease);
-        drop(ended); // takes a moment, so not under the lock
+        drop(ended); // takes time, so not under the lock
     }
 
     /// Checks ahead of the first request whether an instance starts: starts one, unless a
@@ -214,7 +214,7 @@ impl Pool {
         Ok(start)
     }
 
-    /// Sets the number of instances started ahead; those beyond it become idle ones.
+    /// Sets the number of instances started ahead; further ones become ordinary idle instances.
     pub fn provision(&self, instances: usize) {
         let mut state = lock(&self.state);
         let max_instances = state.config.max_instances.max(instances);
@@ -262,8 +262,8 @@ impl Pool {
         waited.unwrap_or_else(PoisonError::into_inner).0.alive() == wanted
     }
 
-    /// Gives requests in flight a moment to finish, then ends every instance. One that is starting
-    /// ends at once: a plain process would outlive this one.
+    /// Waits a limited time for requests in flight, then ends every instance. An instance that is
+    /// starting ends at once: as a plain process it would outlive this one.
     pub fn close(&self) {
         let mut state = lock(&self.state);
         state.closing = true;
@@ -279,7 +279,7 @@ impl Pool {
         drop(state);
         // a request that still waits for one of them gets an error
         slots.iter().for_each(|slot| slot.instance.end());
-        program.remove(); // an ending process drops nothing that its threads hold
+        program.remove(); // at exit, values that threads hold are not dropped
     }
 
     fn insert(&self, state: &mut State, instance: Arc<Instance>, in_flight: usize) -> u64 {
@@ -299,7 +299,7 @@ impl Pool {
         state.take(&mut gone, |slot| slot.in_flight == 0 && slot.instance.has_ended());
         gone.iter().filter(|slot| !slot.leaving).for_each(|_| {
             self.journal
-                .note("an idle instance has ended by itself: the next request starts another");
+                .note("an idle instance has ended by itself; the next request starts another");
         });
         gone
     }
@@ -362,7 +362,7 @@ impl Pool {
         self.changed.notify_all();
         let instance = Arc::new(started?);
         let (start, memory_bytes) = (instance.start(), instance.memory_bytes());
-        // Before a request can take it, whose lines these would be then.
+        // Before a request can take the instance: otherwise these lines would be attributed to it.
         let printed = instance.take_output();
         self.insert(&mut state, instance, 0);
         drop(state);
@@ -403,7 +403,7 @@ impl State {
         self.slots.iter().filter(|slot| !slot.leaving).count()
     }
 
-    /// Moves slots out.
+    /// Removes the slots that match, and returns them.
     fn take(&mut self, to: &mut Vec<Slot>, which: impl Fn(&Slot) -> bool) {
         to.extend(self.slots.extract_if(.., |slot| which(slot)));
     }

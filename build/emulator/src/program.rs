@@ -1,5 +1,5 @@
-//! Program: what an instance runs: a package to build, an ELF file or an image, made into a
-//! read-only root filesystem that all instances of one version share. It starts nothing but cargo.
+//! Program of an instance: a package to build, an ELF file or an image, made into a read-only root
+//! filesystem that all instances of one version share. The only process that it starts is cargo.
 
 use microimage::cargo::{Cargo, CargoError, Function, Profile};
 use microimage::elf::Architecture;
@@ -25,7 +25,7 @@ const ARCHITECTURE: Architecture =
 pub const SETTINGS: [&str; 5] =
     ["Cargo.toml", "Cargo.lock", "function.toml", "rust-toolchain.toml", ".cargo/config.toml"];
 
-/// Source of a program.
+/// Source from which a program is made.
 pub enum Source {
     /// A package or example that cargo builds.
     Package {
@@ -51,7 +51,7 @@ pub struct Program {
     pub rootfs: PathBuf,
     /// Entrypoint and arguments.
     pub argv: Vec<String>,
-    /// How many of them belong to the entrypoint.
+    /// Number of these that belong to the entrypoint.
     entrypoint: usize,
     /// The image's environment, as `NAME=value`.
     pub env: Vec<String>,
@@ -67,7 +67,7 @@ pub struct Program {
     pub left_out: Vec<String>,
     /// Time for providing its files; see [`Program::take_pull`].
     pull: Mutex<Duration>,
-    /// The part of that not yet waited for: the files were here before, and the pull is simulated.
+    /// The part of that time that has not been waited for: the pull of local files is simulated.
     owed: Mutex<Duration>,
 }
 
@@ -83,11 +83,13 @@ pub enum ProgramError {
     /// The image cannot be unpacked.
     #[error(transparent)]
     Unpack(#[from] UnpackError),
-    /// Its user is not known.
+    /// Its user is unknown.
     #[error(transparent)]
     User(#[from] UserError),
     /// The path does not exist.
-    #[error("no file `{0}`; name a static program, or a package or example of this workspace")]
+    #[error(
+        "file `{0}` not found; name a static program, or a package or example of this workspace"
+    )]
     NoFile(String),
     /// A file or folder on this machine failed.
     #[error("`{path}` cannot be {what}: {source}")]

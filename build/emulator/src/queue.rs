@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 /// Largest number of waiting events.
 const MAX_WAITING: usize = 100_000;
-/// How long an event is kept.
+/// Time after which a waiting event is dropped.
 const TIME_TO_LIVE: Duration = Duration::from_secs(6 * 3600);
 
 /// The waiting events.
@@ -77,7 +77,7 @@ impl Queue {
 }
 
 impl Shared {
-    /// Starts what is due, one thread each, at most as many as there can be instances.
+    /// Starts due invocations, one thread each, at most as many as there can be instances.
     fn work(self: Arc<Self>) {
         let mut state = lock(&self.state);
         while !state.closing {
@@ -103,7 +103,7 @@ impl Shared {
                         state.running -= 1;
                         self.invoker
                             .journal
-                            .note("an event is lost: this machine has no thread for it");
+                            .note("an event is dropped: the system cannot start a thread for it");
                     }
                     continue;
                 }

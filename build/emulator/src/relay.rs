@@ -1,6 +1,6 @@
-//! Relay of a WebSocket through the emulated platform: it passes bytes on in both directions and
-//! observes the frames' heads, because the kind of end and the silence decide the invocation's
-//! result. Platform page 583/44842; where the page is silent, this file decides and states so.
+//! Relay of a WebSocket through the emulated platform: it copies bytes in both directions and
+//! observes the frames' heads, because the way in which it ends and the time without data decide
+//! the invocation's result. Platform page 583/44842. Comments mark what the page does not state.
 
 use crate::frames::{ABNORMAL, Frames, Side, TOO_BIG};
 use crate::verdict::InvocationVerdict;
@@ -9,9 +9,9 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-/// Most bytes in transit in one direction.
+/// Largest number of bytes in transit in one direction.
 const PIPE_BYTES: usize = 64 << 10;
-/// How long a side may take to end its connection after the end of the other.
+/// Time that a side has to end its connection after the other side has ended.
 const END_GRACE: Duration = Duration::from_secs(2);
 
 /// How a connection ended, in the platform's terms. 1000, 1010 from the client and 1011 from the
@@ -38,7 +38,7 @@ pub(crate) struct Relay<'r> {
     pub client: &'r TcpStream,
     pub function: &'r TcpStream,
     pub instance: &'r dyn Beside,
-    /// Longest silence of both sides; the platform then ends the connection with 455.
+    /// Longest time without data from either side; the platform then ends the connection with 455.
     pub idle: Duration,
     /// End of the execution time; the result is then 433.
     pub deadline: Instant,
@@ -46,8 +46,7 @@ pub(crate) struct Relay<'r> {
 }
 
 impl Relay<'_> {
-    /// Relays until the connection is over; returns the result, and what the log line should name.
-    /// Both connections have then ended.
+    /// Relays until both connections have ended; returns the result, and a note for the log.
     pub(crate) fn run(
         &self,
         from_client: Vec<u8>,
@@ -63,7 +62,7 @@ impl Relay<'_> {
         };
         let _ = self.client.shutdown(Shutdown::Both);
         let _ = self.function.shutdown(Shutdown::Both);
-        let _ = self.set_blocking(true); // a socket of another network is used again
+        let _ = self.set_blocking(true); // sockets of another network are reused
         let note = lanes.iter().find_map(|lane| lane.frames.too_fast);
         (verdict, note.map(str::to_owned))
     }
@@ -98,8 +97,7 @@ impl Relay<'_> {
             };
             let wanted = self.instance.look_again_within(until.saturating_duration_since(now));
             let [client, function] = [lanes[0].wants(&lanes[1]), lanes[1].wants(&lanes[0])];
-            // If poll(2) got a socket without events, it would report the socket's end again and
-            // again.
+            // For a socket without requested events, poll(2) would report its end in every round.
             let mut fds: Vec<_> = [(self.client, client), (self.function, function)]
                 .into_iter()
                 .filter(|(_, wants)| !wants.is_empty())
@@ -123,7 +121,7 @@ impl Relay<'_> {
                 let end = lane.frames.end.or_else(|| lane.has_ended.then_some(ABNORMAL));
                 if let (Some(code), None) = (end, &ended) {
                     let verdict = match (lane.side, code) {
-                        // The end of its process may be the cause.
+                        // The end of the process may be the cause.
                         (Side::Function, ABNORMAL) => self.instance.end_of_connection(),
                         _ => None,
                     };
@@ -209,7 +207,7 @@ impl<'r> Lane<'r> {
             }
         }
         if self.is_over() && !std::mem::replace(&mut self.has_shut, true) {
-            let _ = self.to.shutdown(Shutdown::Write); // the end goes on, too
+            let _ = self.to.shutdown(Shutdown::Write); // relays the end too
         }
         has_moved
     }

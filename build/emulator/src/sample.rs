@@ -26,7 +26,7 @@ pub struct Sample {
 #[derive(Debug, thiserror::Error)]
 pub enum SampleError {
     /// It is neither a name nor a file.
-    #[error("`{name}` is neither a file nor a sample{hint}; `--list` names the samples")]
+    #[error("`{name}` is neither a file nor a sample{hint}; `--list` lists the samples")]
     Unknown {
         /// The requested name.
         name: String,
@@ -34,12 +34,12 @@ pub enum SampleError {
         hint: String,
     },
     /// The project has several events, and the command line names none.
-    #[error("there are several events in {FOLDER}/; say which: {0}")]
+    #[error("{FOLDER}/ has several events; name one of {0}")]
     Several(String),
     /// A file that cannot be read.
     #[error("`{path}` cannot be read: {source}")]
     File {
-        /// Which.
+        /// Its path.
         path: PathBuf,
         /// The underlying I/O error.
         source: io::Error,
@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(default(project.path()).unwrap(), b"1");
         fs::write(project.path().join("events/again.json"), "2").unwrap();
         let several = default(project.path()).unwrap_err().to_string();
-        assert!(several.ends_with("say which: again, timer"), "{several}");
+        assert!(several.ends_with("name one of again, timer"), "{several}");
         let error = find(project.path(), "cloud").unwrap_err().to_string();
         assert!(error.contains("eventbridge.cloudaudit"), "{error}");
     }

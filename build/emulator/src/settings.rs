@@ -1,5 +1,5 @@
-//! function.toml, as far as the emulator uses it. scaffold reads the file for both, so that the
-//! emulator runs what a deployment sends.
+//! Settings of function.toml that the emulator uses. `scaffold` parses the file for the emulator
+//! and for deployments, so both read it in the same way.
 
 use crate::config::{Config, Mode};
 use scaffold::deploy::function::Function;
@@ -18,7 +18,7 @@ pub enum SettingsError {
     /// The file exists and cannot be read.
     #[error("`{path}` cannot be read: {source}")]
     File {
-        /// Which.
+        /// Its path.
         path: PathBuf,
         /// The underlying I/O error.
         source: io::Error,
@@ -41,8 +41,8 @@ pub fn read(folder: &Path) -> Result<Option<Function>, SettingsError> {
     }
 }
 
-/// Applies the file to `config`. The file's time for pull and start is longer than the platform's
-/// time for listening, so it counts only if it is shorter.
+/// Applies the file to `config`. The file's initialization timeout covers pull and start, and is
+/// usually longer than the platform's limit for listening: it applies only if it is shorter.
 pub fn apply(function: Function, config: &mut Config) {
     let seconds = |seconds| Duration::from_secs(u64::from(seconds));
     let count = |count| usize::try_from(count).unwrap_or(usize::MAX);

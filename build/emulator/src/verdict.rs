@@ -11,8 +11,8 @@ use std::time::Duration;
 pub enum InvocationVerdict {
     /// The function answered, and not with a failure.
     Success,
-    /// 430: the function answered with a failure. No document states which HTTP status means that:
-    /// here, for event functions, every one that is not 2xx.
+    /// 430: the function answered with a failure. No document states which HTTP statuses mean that.
+    /// Here, for event functions, all except 2xx do.
     UserCodeException(u16),
     /// 429: more starts were needed than the region permits in a minute.
     BurstLimit,
@@ -30,7 +30,7 @@ pub enum InvocationVerdict {
     ContainerInitError(String),
     /// 446: nothing listened on the port in time.
     PortBindingFailed(Duration),
-    /// 407: the reply is too big, and which part of it.
+    /// 407: the named part of the reply is too big.
     ReplyTooBig(&'static str),
     /// 406: the event is too big.
     EventTooBig,
@@ -38,20 +38,20 @@ pub enum InvocationVerdict {
     NoJson,
     /// 443: the reply is not HTTP.
     BadReply(String),
-    /// 439 or 456: a WebSocket was ended, by the function or the client, with a code that says no
-    /// success; 1006 stands for no code at all.
+    /// 439 or 456: the function or the client ended a WebSocket with a code that does not mean
+    /// success; 1006 stands for an end without a code.
     WebSocketClosed(Side, u16),
-    /// 439 or 456: somebody sent a message that is too big. The page has the limit and no number:
-    /// here, as for a code that says no success.
+    /// 439 or 456: a side sent a message that is too big. The page states the limit and no status:
+    /// here it is the status of a code that does not mean success.
     WebSocketTooBig(Side),
-    /// 455: nothing was said on a WebSocket for so long.
+    /// 455: a WebSocket had no data for this time.
     WebSocketIdle(Duration),
 }
 
 /// Whether an asynchronous invocation is retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
-    /// Not: for the caller's mistakes, and after success.
+    /// No retry: after success, and for the caller's mistakes.
     Never,
     /// As often as configured: for the function's failures.
     Counted,
@@ -101,8 +101,7 @@ impl InvocationVerdict {
                 format!("User code exception caught: the function answered HTTP {status}")
             }
             InvocationVerdict::BurstLimit => {
-                "ResourceLimit: more instances would start than the region starts in a minute"
-                    .into()
+                "ResourceLimit: the region's limit of instance starts per minute is reached".into()
             }
             InvocationVerdict::ResourceLimitReached => {
                 "ResourceLimitReached: every instance is busy".to_owned()
@@ -111,7 +110,7 @@ impl InvocationVerdict {
                 format!("Invoking task timed out after {} seconds", limit.as_secs_f64())
             }
             InvocationVerdict::MemoryLimitReached => {
-                "MemoryLimitReached: the instance took more memory than it has".to_owned()
+                "MemoryLimitReached: the instance used more memory than its limit".to_owned()
             }
             InvocationVerdict::UserProcessExited(how) => {
                 format!("User process exit when running: it {how}")
@@ -130,7 +129,7 @@ impl InvocationVerdict {
                 format!("the {who} sent a WebSocket message over {MAX_MESSAGE_BYTES} bytes")
             }
             InvocationVerdict::WebSocketIdle(idle) => {
-                format!("nothing was said on the WebSocket for {} seconds", idle.as_secs_f64())
+                format!("the WebSocket had no data for {} seconds", idle.as_secs_f64())
             }
             InvocationVerdict::ContainerInitError(why) => format!("ContainerInitError: {why}"),
             // The platform's own sentence, with its spacing.
@@ -156,8 +155,8 @@ impl InvocationVerdict {
         }
     }
 
-    /// Whether the instance is ended, whatever else it is doing (433, 434 and 439 "recycle the
-    /// instance"). A WebSocket's 439 leaves the process as it is, and so do we.
+    /// Whether the instance is ended, even if it has other requests (433, 434 and 439 "recycle the
+    /// instance"). After a WebSocket's 439 the platform and the emulator keep the process.
     pub fn recycles(&self) -> bool {
         matches!(
             self,

@@ -29,10 +29,10 @@ pub struct Watch {
 /// Why a program cannot be watched.
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
-    /// There are no files.
+    /// There are no files to watch.
     #[error("nothing to watch: `--watch` is for packages and programs, not for images")]
     Nothing,
-    /// The system refuses.
+    /// The system refuses to watch.
     #[error("changes cannot be watched: {0}")]
     Notify(#[from] notify::Error),
 }
@@ -109,8 +109,8 @@ impl Watch {
             Ok(program) => program,
             Err(error) => return Swap::NotBuilt(error),
         };
-        // It may consist of more files now. If one cannot be watched, the next change of another
-        // one still works.
+        // The program may consist of more files now. If a file cannot be watched, a change of
+        // another one is still noticed.
         let _ = self.look_at(&program);
         if program.is_same_elf(&pool.program()) && config == pool.config() {
             return Swap::Same;

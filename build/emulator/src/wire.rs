@@ -1,5 +1,5 @@
-//! HTTP/1.1 for both sides of the platform: reads a client's request and an instance's reply. Whole
-//! messages with limits; no pipelining, trailers are dropped. RFC 9112.
+//! HTTP/1.1 for both sides of the platform: reads a client's request and an instance's reply, as
+//! whole messages with limits. It does no pipelining and drops trailers. RFC 9112.
 
 use std::io::{self, BufRead, Read, Write};
 
@@ -45,23 +45,24 @@ pub enum WireError {
     #[error("{0}")]
     Syntax(String),
     /// The body exceeds the limit.
-    #[error("the body is over the limit")]
+    #[error("the body is larger than the limit")]
     TooBig,
     /// The socket failed.
     #[error("the connection failed: {0}")]
     Io(#[from] io::Error),
 }
 
-/// A field's value; names are compared without case.
+/// A field's value; the case of names does not matter.
 pub fn field<'a>(headers: &'a Fields, name: &str) -> Option<&'a str> {
     headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
 
 /// Whether a request asks for a WebSocket.
 pub fn is_handshake(headers: &Fields) -> bool {
-    let lists = |name, member: &str| {
-        let value = field(headers, name).unwrap_or_default();
-        value.split(',').any(|has| has.trim().eq_ignore_ascii_case(member))
+    let lists = |name: &str, member: &str| {
+        let fields = headers.iter().filter(|(field, _)| field.eq_ignore_ascii_case(name));
+        let mut members = fields.flat_map(|(_, value)| value.split(','));
+        members.any(|has| has.trim().eq_ignore_ascii_case(member))
     };
     lists("connection", "upgrade") && lists("upgrade", "websocket")
 }
@@ -142,15 +143,15 @@ impl Request {
     }
 }
 
-/// What turns a connection into a WebSocket: of one connection, and so never among the fields that
-/// are passed on.
+/// Fields that turn a connection into a WebSocket. They belong to one connection, so they are never
+/// among the fields that are passed on.
 const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 
 impl Request {
-    /// Writes it as a WebSocket's handshake.
+    /// Writes the request as a WebSocket's handshake.
     ///
     /// # Errors
-    /// The socket's.
+    /// The socket's error.
     pub fn write_handshake(&self, to: &mut impl Write) -> io::Result<()> {
         let out = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
         write_switch(out, &self.headers, to)
@@ -167,10 +168,10 @@ fn write_switch(mut out: String, headers: &Fields, to: &mut impl Write) -> io::R
 }
 
 impl Reply {
-    /// Writes it as the one that switches protocols.
+    /// Writes the reply as the one that switches protocols.
     ///
     /// # Errors
-    /// The socket's.
+    /// The socket's error.
     pub fn write_switch(&self, to: &mut impl Write) -> io::Result<()> {
         write_switch("HTTP/1.1 101 Switching Protocols\r\n".to_owned(), &self.headers, to)
     }
@@ -192,13 +193,14 @@ impl Reply {
     pub fn read(from: &mut impl BufRead, method: &str) -> Result<(Reply, bool), WireError> {
         match Reply::read_or_switch(from, method)? {
             (Reply { status: 101, .. }, _) => {
-                Err(WireError::Syntax("it switches protocols, and nobody asked".into()))
+                Err(WireError::Syntax("it switches protocols without a request to do so".into()))
             }
             read => Ok(read),
         }
     }
 
-    /// The same where 101 is a reply, too: what comes behind its head is no HTTP.
+    /// [`read`](Reply::read), except that 101 is a final reply too. The bytes after its head are
+    /// not HTTP.
     ///
     /// # Errors
     /// [`WireError`].
@@ -217,7 +219,7 @@ impl Reply {
                 return Ok((Reply { status, headers, body: Vec::new() }, false));
             }
             if (100..200).contains(&status) {
-                continue; // interim
+                continue; // an interim reply
             }
             let is_old = parsed.version == Some(0);
             let headers = owned(parsed.headers);
@@ -314,7 +316,7 @@ fn head(from: &mut impl BufRead) -> Result<Vec<u8>, WireError> {
             return Err(match head.len() {
                 0 => WireError::Closed,
                 n if n > MAX_HEAD_BYTES => {
-                    WireError::Syntax(format!("the head is over {MAX_HEAD_BYTES} bytes"))
+                    WireError::Syntax(format!("the head is larger than {MAX_HEAD_BYTES} bytes"))
                 }
                 _ => WireError::Syntax("the connection ends within the head".into()),
             });
@@ -429,6 +431,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_handshake_is_known_whatever_fields_its_lists_are_in() {
+        let fields = |all: &[(&str, &str)]| -> Fields {
+            all.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        for (all, is_one) in [
+            (&[("Connection", "Upgrade"), ("Upgrade", "websocket")][..], true),
+            (&[("connection", "keep-alive, upgrade"), ("upgrade", "WebSocket")], true),
+            (
+                &[
+                    ("Connection", "keep-alive"),
+                    ("Connection", "Upgrade"),
+                    ("Upgrade", "websocket"),
+                ],
+                true,
+            ),
+            (&[("Connection", "Upgrade"), ("Upgrade", "h2c"), ("Upgrade", "websocket")], true),
+            (&[("Connection", "close"), ("Upgrade", "websocket")], false),
+            (&[("Connection", "upgrade")], false),
+            (&[("Connection", "Upgrade"), ("Upgrade", "h2c")], false),
+        ] {
+            assert_eq!(is_handshake(&fields(all)), is_one, "{all:?}");
+        }
+    }
+
+    #[test]
     fn reads_bodies_by_length_chunks_and_end() {
         for (text, kept) in [
             ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", true),
@@ -493,7 +520,7 @@ mod tests {
     }
 
     #[test]
-    fn passes_on_what_is_not_the_connections() {
+    fn passes_on_all_fields_except_the_connections() {
         let request = Request {
             method: "GET".into(),
             target: "/a?b".into(),

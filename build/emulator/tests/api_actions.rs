@@ -1,4 +1,4 @@
-//! Each action of the stand-in, by requests signed as the SDK signs them.
+//! Tests of the emulated API: each action, with requests that are signed as the SDK signs them.
 
 mod common;
 mod stand_in;
@@ -24,7 +24,7 @@ fn image(change: Value) -> Value {
 }
 
 #[test]
-fn takes_requests_of_its_key_only_and_says_why_not() {
+fn accepts_requests_of_its_key_only_and_states_why_it_refuses_others() {
     let stand_in = StandIn::start(&["--api-key", "someone:secret-of-theirs"]);
     let asks = |id: &str, key: &str, skew: i64| {
         let credential = Credential::new(id, key);
@@ -57,10 +57,10 @@ fn takes_requests_of_its_key_only_and_says_why_not() {
         let error = act(service, version, action, body).unwrap_err();
         assert!(error.starts_with(&format!("{code}: ")), "{error}");
     }
-    // Nothing of a key is sent or printed.
+    // No part of a key is sent or printed.
     let printed = [stand_in.notes.all(), stand_in.log.all()].concat().join("\n");
     assert!(!printed.contains("secret-of-theirs"), "{printed}");
-    // An unsigned request, and no HTTP.
+    // An unsigned request, and bytes that are not HTTP.
     let reply = stand_in.send("POST", "/", Vec::new(), b"{}".to_vec()).unwrap();
     assert!(String::from_utf8_lossy(&reply.body).contains("MissingParameter"));
     let mut raw = TcpStream::connect(&stand_in.address).unwrap();
@@ -70,7 +70,7 @@ fn takes_requests_of_its_key_only_and_says_why_not() {
 }
 
 #[test]
-fn is_for_this_machine_only() {
+fn listens_on_loopback_only() {
     let home = stand_in::home();
     for address in ["0.0.0.0:0", "[::]:0"] {
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_firstbyte"))
@@ -84,7 +84,7 @@ fn is_for_this_machine_only() {
 }
 
 #[test]
-fn a_function_lives_as_its_documents_say() {
+fn a_functions_life_follows_the_documents() {
     let stand_in = StandIn::start(&["--fault", "update-delay=0.3"]);
     let client = stand_in.client();
     client.ok("CreateFunction", create("life"));
@@ -102,7 +102,7 @@ fn a_function_lives_as_its_documents_say() {
     );
     assert_eq!((&found["InitTimeout"], &found["MemorySize"]), (&json!(90), &json!(128)));
 
-    // The real instance has what the configuration says, and the version that it is.
+    // The environment of the real instance has the configuration and its version.
     let change = json!({
         "FunctionName": "life", "MemorySize": 256, "Timeout": 7,
         "Environment": {"Variables": [{"Key": "GREETING", "Value": "hello"}]},
@@ -136,7 +136,7 @@ fn a_function_lives_as_its_documents_say() {
         "{head}"
     );
 
-    // A version keeps what it was made of; the first call of each is cold, the next is warm.
+    // A version keeps its content. Its first call is cold, the next is warm.
     let first = client.publish("life");
     let pid = |qualifier: &str| {
         let result = client.tell("life", qualifier, "count");
@@ -154,7 +154,7 @@ fn a_function_lives_as_its_documents_say() {
     assert_eq!(environment("1").get("GREETING").map(String::as_str), Some("hello"));
     assert_eq!(environment("2").get("GREETING"), None);
 
-    // Aliases, one of which is always there.
+    // Aliases; `$DEFAULT` always exists.
     let alias = |name: &str, version: &str| {
         with(json!({"FunctionName": "life", "Name": name}), "FunctionVersion", json!(version))
     };
@@ -187,7 +187,7 @@ fn a_function_lives_as_its_documents_say() {
     let versions = client.ok("ListVersionByFunction", about.clone());
     assert_eq!(versions["FunctionVersion"], json!(["$LATEST", "2"]));
 
-    // Command and Args of the function take the place of the image's.
+    // Command and Args of the function replace those of the image.
     let code = |change: Value| json!({"FunctionName": "life", "Code": image(change)});
     client.ok("UpdateFunctionCode", code(json!({"Command": "/bin/nothing"})));
     client.wait("life", "$LATEST", "Active");
@@ -220,7 +220,7 @@ fn calls_have_a_result_a_status_and_lines() {
     let starts = [
         format!("START RequestId:{id}"),
         format!("Init Report RequestId: {id} Coldstart: "),
-        "moody starts".to_owned(), // the function's own
+        "moody starts".to_owned(), // a line of the function
         format!("Response RequestId:{id} RetMsg:\"1\""),
         format!("END RequestId:{id}"),
         format!("Report RequestId:{id} Duration:"),
@@ -254,7 +254,7 @@ fn calls_have_a_result_a_status_and_lines() {
         if !found.is_empty() {
             break found;
         }
-        std::thread::sleep(std::time::Duration::from_millis(20)); // as any reader of CLS
+        std::thread::sleep(std::time::Duration::from_millis(20)); // CLS has no notification
     };
     assert!(found[0].ends_with("RetMsg:\"one\""), "{found:?}");
 
@@ -274,7 +274,7 @@ fn calls_have_a_result_a_status_and_lines() {
 }
 
 #[test]
-fn documented_limits_are_kept() {
+fn documented_limits_are_enforced() {
     let stand_in = StandIn::start(&["--fault", "update-delay=0"]);
     let client = stand_in.client();
     let long = "x".repeat(4096);
@@ -336,7 +336,7 @@ fn documented_limits_are_kept() {
     }
     let full = client.fails("PublishVersion", json!({"FunctionName": "function1"}));
     assert!(full.starts_with("LimitExceeded.FunctionVersions"), "{full}");
-    // Image acceleration is for five functions.
+    // At most five functions have image acceleration.
     let code = image(json!({"ContainerImageAccelerate": true}));
     for nth in 0..6 {
         let name = format!("function{nth}");
@@ -355,7 +355,7 @@ fn documented_limits_are_kept() {
 }
 
 #[test]
-fn provisioned_instances_are_there_before_their_calls() {
+fn provisioned_instances_start_before_their_calls() {
     let stand_in = StandIn::start(&[]);
     let client = stand_in.client();
     client.create("ahead");
@@ -384,7 +384,7 @@ fn provisioned_instances_are_there_before_their_calls() {
 }
 
 #[test]
-fn timers_and_urls_fire_into_real_instances() {
+fn timers_and_urls_call_real_instances() {
     let stand_in = StandIn::start(&[]);
     let client = stand_in.client();
     client.create("fired");
@@ -400,7 +400,7 @@ fn timers_and_urls_fire_into_real_instances() {
     assert!(client.fails("CreateTrigger", timer).starts_with("ResourceInUse.Trigger"));
     let bad = client.fails("CreateTrigger", trigger("timer", "bad", "* * * * *"));
     assert!(bad.starts_with("InvalidParameterValue.TriggerDesc") && bad.contains("seven"), "{bad}");
-    // The moody function gives its event back.
+    // The moody function returns its event.
     let fired = stand_in.log.wait("\\\"TriggerName\\\":\\\"tick\\\"", 2);
     assert!(fired[0].contains("\\\"Message\\\":\\\"hi\\\""), "{fired:?}");
     let status = json!({
@@ -425,7 +425,11 @@ fn timers_and_urls_fire_into_real_instances() {
         (reply.status, &event["path"], &event["queryString"]["b"], &event["httpMethod"]),
         (200, &json!("/a"), &json!("c d"), &json!("GET"))
     );
-    assert_eq!(ask(&host.replacen('.', ".in.", 1)).status, 404, "it is not open within");
+    assert_eq!(
+        ask(&host.replacen('.', ".in.", 1)).status,
+        404,
+        "the URL is not open within the cloud"
+    );
     assert_eq!(ask("1-2.ap-guangzhou.tencentscf.com").status, 404);
 
     let bucket = "hello-1250000000.cos.ap-guangzhou.myqcloud.com";
@@ -448,7 +452,7 @@ fn timers_and_urls_fire_into_real_instances() {
 }
 
 #[test]
-fn a_web_function_is_called_by_its_url_only() {
+fn a_web_function_can_be_called_by_its_url_only() {
     let stand_in = StandIn::start(&[]);
     let client = stand_in.client();
     client.ok("CreateFunction", with(create("site"), "Type", json!("HTTP")));

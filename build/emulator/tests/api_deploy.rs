@@ -1,5 +1,5 @@
-//! `firstbyte deploy --endpoint` against the stand-in, end to end: the real tccli signs and sends,
-//! real instances answer.
+//! Tests of `firstbyte deploy --endpoint` against the emulated API, end to end: the real tccli
+//! signs and sends the requests, and real instances answer.
 
 mod common;
 mod stand_in;
@@ -9,7 +9,7 @@ use stand_in::{StandIn, has_tccli};
 use std::fs;
 use std::process::{Command, Output, Stdio};
 
-/// Deploys with that function.toml; its project is the stand-in's folder.
+/// Deploys with this function.toml; the project is the stand-in's folder.
 fn deploy(stand_in: &StandIn, function: &str, key: &str) -> Output {
     let home = stand_in.home.path();
     fs::write(home.join("Cargo.toml"), "[package]\nname = \"hello\"\n").unwrap();
@@ -39,7 +39,7 @@ const FUNCTION: &str = "region = \"ap-guangzhou\"\nimage = \
                         \"ccr.ccs.tencentyun.com/team/hello:v1\"\nmemory_mb = 256\n";
 
 #[test]
-fn a_function_is_deployed_deployed_again_and_answers() {
+fn a_function_is_deployed_twice_and_answers() {
     if !has_tccli() {
         return;
     }
@@ -61,7 +61,7 @@ fn a_function_is_deployed_deployed_again_and_answers() {
     assert_eq!(result["RetMsg"], "1");
     assert!(!result["Log"].as_str().unwrap().contains("Init Report"), "it was started ahead");
 
-    // Callers move to the new version, and the older one's instances end.
+    // Callers reach the new version, and instances of the older one end.
     let text = format!("{FUNCTION}provisioned = 1\n[environment]\nGREETING = \"again\"\n");
     let second = deploy(&stand_in, &text, "test-key");
     assert!(second.status.success(), "{}", said(&second));
@@ -74,9 +74,9 @@ fn a_function_is_deployed_deployed_again_and_answers() {
     assert_eq!((allocated.len(), &allocated[0]["Qualifier"]), (1, &json!("2")), "{provisioned}");
 }
 
-/// What `just new --timer` made never fired.
+/// Regression: a function made by `just new --timer` never fired.
 #[test]
-fn triggers_are_made_fire_and_go_and_a_second_run_changes_nothing() {
+fn triggers_are_made_and_removed_and_a_second_run_changes_nothing() {
     if !has_tccli() {
         return;
     }
@@ -91,7 +91,7 @@ fn triggers_are_made_fire_and_go_and_a_second_run_changes_nothing() {
     let first = deploy(&stand_in, &all, "test-key");
     let told = said(&first);
     assert!(first.status.success() && told.contains("made      the timer trigger tick"), "{told}");
-    stand_in.log.wait("START", 1); // the timer came, to a real instance
+    stand_in.log.wait("START", 1); // the timer has called a real instance
     let host = told.split("url       https://").nth(1).unwrap().lines().next().unwrap().to_owned();
     let reply = stand_in.send("GET", "/x", vec![("Host".into(), host)], Vec::new()).unwrap();
     assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));
@@ -103,7 +103,8 @@ fn triggers_are_made_fire_and_go_and_a_second_run_changes_nothing() {
     assert!(second.status.success(), "{}", said(&second));
     assert_eq!(listed(), before, "nothing was changed");
 
-    // A trigger made elsewhere stays, and one that function.toml no longer has is removed.
+    // A trigger that this program did not make stays. One that function.toml no longer has is
+    // removed.
     client.ok(
         "CreateTrigger",
         json!({"FunctionName": "hello", "TriggerName": "theirs", "Type": "timer",
@@ -137,7 +138,7 @@ fn triggers_are_made_fire_and_go_and_a_second_run_changes_nothing() {
 }
 
 #[test]
-fn a_refusal_is_told_in_the_platforms_words() {
+fn a_refusal_has_the_platforms_message() {
     if !has_tccli() {
         return;
     }

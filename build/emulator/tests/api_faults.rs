@@ -1,4 +1,4 @@
-//! Each fault of the stand-in, injected by a flag or on the control path, and a restart.
+//! Tests of the emulated API's faults, injected by a flag or on the control path, and of a restart.
 
 mod common;
 mod stand_in;
@@ -38,7 +38,7 @@ fn function(name: &str) -> Value {
 }
 
 #[test]
-fn a_change_takes_its_time_or_fails_and_the_old_content_answers() {
+fn the_old_content_answers_while_a_change_is_in_progress_or_failed() {
     let stand_in = StandIn::start(&["--fault", "create-failed*1"]);
     let client = stand_in.client();
     client.ok("CreateFunction", create("slow"));
@@ -86,7 +86,7 @@ fn a_change_takes_its_time_or_fails_and_the_old_content_answers() {
 }
 
 #[test]
-fn logs_are_late_missing_or_there_twice() {
+fn log_lines_can_be_late_missing_or_doubled() {
     let stand_in = StandIn::start(&[]);
     let client = stand_in.client();
     client.create("logs");
@@ -103,7 +103,7 @@ fn logs_are_late_missing_or_there_twice() {
     assert_eq!(lines(&late).len(), 0);
     while lines(&late).is_empty() {
         assert!(begun.elapsed() < Duration::from_secs(20));
-        thread::sleep(Duration::from_millis(50)); // as any reader of CLS
+        thread::sleep(Duration::from_millis(50)); // CLS has no notification
     }
     assert!(begun.elapsed() >= Duration::from_millis(900), "{:?}", begun.elapsed());
     assert_eq!(lines(&client.tell("logs", "$LATEST", "count")).len(), 4, "each happened once");
@@ -144,7 +144,10 @@ fn a_tail_is_cut_empty_or_coded() {
     client.create("tails");
     let whole = client.tell("tails", "$LATEST", &"x".repeat(6000));
     assert_eq!(log(&whole).len(), 4096, "4 KB");
-    assert!(!log(&whole).contains("START") && log(&whole).ends_with("MB\n"), "the last of it");
+    assert!(
+        !log(&whole).contains("START") && log(&whole).ends_with("MB\n"),
+        "it has the end of the log"
+    );
     add(&stand_in, "tail-cut=60*1");
     let cut = client.tell("tails", "$LATEST", "count");
     assert_eq!(log(&cut).len(), 60);
@@ -182,7 +185,7 @@ fn a_burst_is_refused_with_429_and_not_queued() {
 }
 
 #[test]
-fn a_call_meets_an_instance_that_was_there_before_it() {
+fn a_call_can_reach_an_instance_that_was_started_before_it() {
     let stand_in = StandIn::start(&[]);
     let client = stand_in.client();
     client.create("warm");
@@ -253,7 +256,7 @@ fn provisioned_concurrency_stays_in_progress_or_fails() {
 }
 
 #[test]
-fn the_account_has_no_rights_no_quota_no_money_or_no_time() {
+fn a_call_can_fail_for_credentials_permissions_quota_balance_or_clock() {
     let stand_in = StandIn::start(&[]);
     let client = stand_in.client();
     client.create("account");
@@ -293,7 +296,7 @@ fn the_account_has_no_rights_no_quota_no_money_or_no_time() {
         for (action, of) in
             [("DeleteFunction", function("more")), ("DeleteNamespace", json!({"Namespace": "n"}))]
         {
-            let _ = client.call(action, of); // what the second try has made
+            let _ = client.call(action, of); // removes what the second try has made
         }
     }
     add(&stand_in, "no-permission=PublishVersion");
@@ -301,7 +304,7 @@ fn the_account_has_no_rights_no_quota_no_money_or_no_time() {
     add(&stand_in, "no-balance*1");
     let found = client.ok("GetFunction", function("account"));
     assert_eq!(found["AvailableStatus"], "InsufficientBalance");
-    // A skew of minutes within what is allowed: the log's times are off by as much.
+    // A skew within the permitted minutes: the log's times are shifted by it.
     clear(&stand_in);
     add(&stand_in, "clock-skew=200");
     let client = Client { skew: 0, ..client };
@@ -311,7 +314,7 @@ fn the_account_has_no_rights_no_quota_no_money_or_no_time() {
 }
 
 #[test]
-fn the_control_path_takes_what_it_knows_and_says_what_is_wrong() {
+fn the_control_path_states_what_is_wrong_with_a_request() {
     let stand_in = StandIn::start(&["--fault", "logs-missing", "--fault", "fail=430*2"]);
     let json_kind = || vec![("Content-Type".into(), "application/json".into())];
     let get = stand_in.send("GET", "/control", Vec::new(), Vec::new()).unwrap();
@@ -321,7 +324,7 @@ fn the_control_path_takes_what_it_knows_and_says_what_is_wrong() {
     for (headers, body, expected) in [
         (json_kind(), "[]", "not a JSON object"),
         (json_kind(), r#"{"more":1}"#, "unknown member `more`"),
-        (json_kind(), r#"{"add":["sing"]}"#, "unknown fault `sing`; there are update-delay"),
+        (json_kind(), r#"{"add":["sing"]}"#, "unknown fault `sing`; the faults are update-delay"),
         (json_kind(), r#"{"add":[1]}"#, "`1` is not text"),
         (vec![("Content-Type".into(), "text/plain".into())], "{}", "send application/json"),
     ] {
@@ -338,7 +341,7 @@ fn the_control_path_takes_what_it_knows_and_says_what_is_wrong() {
 }
 
 #[test]
-fn a_restart_loses_nothing_also_not_after_a_kill() {
+fn a_restart_loses_nothing_even_after_a_kill() {
     let stand_in = StandIn::start(&["--api-state", "state.redb"]);
     let client = stand_in.client();
     client.create("kept");
@@ -387,18 +390,18 @@ fn a_restart_loses_nothing_also_not_after_a_kill() {
     assert!(!second.status.success() && said.contains("open in another process"), "{said}");
 
     let home = stand_in.stop();
-    assert!(stand_in::names(&home.path().join("tmp")).is_empty(), "no file stays");
+    assert!(stand_in::names(&home.path().join("tmp")).is_empty(), "no file is left");
     let stand_in = StandIn::in_home(home, &["--api-state", "state.redb"]);
     assert_eq!(everything(&stand_in.client()), before);
     let about = json!({"FunctionName": "kept", "Qualifier": number});
     loop {
         let found = stand_in.client().ok("GetProvisionedConcurrencyConfig", about.clone());
         if found["Allocated"][0]["Status"] == "Done" {
-            break; // instances are started again
+            break; // the provisioned instances were restarted
         }
         thread::sleep(Duration::from_millis(20));
     }
-    // A change that was answered is there after SIGKILL; nothing that was deleted comes back.
+    // A change that was answered survives SIGKILL; deleted entries do not come back.
     stand_in.client().ok("DeleteNamespace", json!({"Namespace": "other"}));
     let next = stand_in.client().ok("PublishVersion", function("kept"));
     assert_eq!(next["FunctionVersion"], "2");

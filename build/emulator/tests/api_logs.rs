@@ -1,5 +1,5 @@
-//! What is in the stand-in's log: the function's own lines among the platform's, reports of
-//! instances that were started ahead, and what of a start was a pull.
+//! Tests of the emulated API's log: the function's own lines among the platform's, reports of
+//! instances that were started ahead, and the pull's part of a start.
 
 mod common;
 mod stand_in;
@@ -17,7 +17,7 @@ fn log(result: &Value) -> &str {
     result["Log"].as_str().unwrap()
 }
 
-/// The line of a log that begins so.
+/// The line of a log that begins with this text.
 #[track_caller]
 fn line<'a>(log: &'a str, beginning: &str) -> &'a str {
     log.lines()
@@ -40,11 +40,11 @@ fn what_a_function_prints_is_in_the_log_of_its_request() {
         let at = |text: &str| all.iter().position(|line| line.starts_with(text)).unwrap();
         assert!(at("START") < at(expected[0]) && at(expected[0]) < at("Response"), "{all:?}");
     }
-    // A line of the platform's form that the function prints is still the function's.
+    // A line in the platform's form that the function prints counts as the function's.
     let forged = client.tell("prints", "$LATEST", "print Init Report RequestId: x Coldstart: 1ms");
     let platform = format!("SCF_RequestId:\"{}\" AND SCF_Type:Platform", id(&forged));
     assert!(!client.search(&platform).iter().any(|line| line.starts_with("Init Report")));
-    // Many calls at once, each in an instance of its own: each has its line and no other's.
+    // Many calls at once, each in its own instance: each log has its own line only.
     let call = |number: usize| {
         let text = format!("call {number}");
         let result = client.tell("prints", "$LATEST", &format!("print {text}"));
@@ -60,7 +60,7 @@ fn what_a_function_prints_is_in_the_log_of_its_request() {
         let own: Vec<&String> = own.iter().filter(|line| *line != "moody starts").collect();
         assert_eq!(own, [text], "{}", log(result));
     }
-    // Its last words, too.
+    // Lines before its exit are in the log too.
     let ended = client.tell("prints", "$LATEST", "exit 3");
     assert!(log(&ended).contains("ERROR RequestId:"), "{ended}");
 }
@@ -87,7 +87,7 @@ fn an_instance_that_was_started_ahead_has_its_report() {
             break found;
         }
         assert!(begun.elapsed() < Duration::from_secs(20), "{found:?}");
-        thread::sleep(Duration::from_millis(20)); // as any reader of CLS
+        thread::sleep(Duration::from_millis(20)); // CLS has no notification
     };
     assert_eq!(reports.len(), 2, "one an instance: {reports:?}");
     for report in &reports {
@@ -114,7 +114,7 @@ fn wait_until_done(client: &Client, about: &Value) {
             return;
         }
         assert!(begun.elapsed() < Duration::from_secs(20), "{found}");
-        thread::sleep(Duration::from_millis(20)); // a client has no other way to learn of it
+        thread::sleep(Duration::from_millis(20)); // the API has no notification
     }
 }
 
@@ -144,16 +144,16 @@ fn a_new_image_is_pulled_once_and_an_accelerated_one_never() {
         client.ok("UpdateFunctionCode", json!({"FunctionName": "pulls", "Code": image}));
         client.wait("pulls", "$LATEST", "Active");
     };
-    // A small image may be unpacked in less than half a millisecond: then nothing can be seen.
+    // A small image may be unpacked in less than half a millisecond, which is reported as 0 ms.
     if !pulled() {
         eprintln!("skipped: the image is unpacked in less than a millisecond here");
         return;
     }
-    assert!(!pulled(), "the node has it");
+    assert!(!pulled(), "the node has cached it");
     change(image("0b", false));
-    assert!(pulled(), "a new digest");
+    assert!(pulled(), "a new digest is pulled");
     change(image("0c", true));
-    assert!(!pulled(), "acceleration has put it there");
+    assert!(!pulled(), "acceleration has cached it");
     change(image("0a", false));
-    assert!(!pulled(), "the first one is there still");
+    assert!(!pulled(), "the first one is still cached");
 }

@@ -1,4 +1,4 @@
-//! The stand-in, driven by Tencent's Python SDK from PyPI: its models take every answer.
+//! Test of the emulated API with Tencent's Python SDK from PyPI, whose models parse every answer.
 
 mod common;
 mod stand_in;
@@ -7,7 +7,7 @@ use stand_in::StandIn;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// A Python that has the SDK: `build/setup --deploy`'s, or one made here once.
+/// A Python that has the SDK: the one that `build/setup --deploy` made, or one made here once.
 fn python() -> Option<PathBuf> {
     let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
     let data = data.or_else(|| Some(std::env::home_dir()?.join(".local/share")))?;
@@ -28,7 +28,7 @@ fn python() -> Option<PathBuf> {
     if venv.is_ok_and(|s| s.success()) && pip.is_ok_and(|s| s.success()) && has(&made) {
         return Some(made.join("bin/python3"));
     }
-    eprintln!("skipped: the SDK is not here and PyPI is not reached; `build/setup --deploy`");
+    eprintln!("skipped: no SDK, and PyPI cannot be reached; run `build/setup --deploy`");
     None
 }
 

@@ -1,4 +1,4 @@
-//! The stand-in, driven by Tencent's own command line.
+//! Test of the emulated API with Tencent's own command line.
 
 mod common;
 mod stand_in;

@@ -1,4 +1,4 @@
-//! `firstbyte run` and `firstbyte invoke` from the command line.
+//! Tests of `firstbyte run` and `firstbyte invoke` from the command line.
 
 mod common;
 
@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 fn firstbyte(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_firstbyte"));
-    // Whatever is left behind in its temporary folder is seen.
+    // A temporary folder of its own, so that files that it leaves behind are noticed.
     command.current_dir(folder).env("TMPDIR", folder.join("tmp")).stdin(Stdio::null());
     command
 }
@@ -55,7 +55,7 @@ fn said(output: Output) -> Said {
     Said { code: output.status.code(), out: text(output.stdout), beside: text(output.stderr) }
 }
 
-/// Invokes where nothing runs.
+/// Invokes when no function runs.
 fn alone(home: &TempDir, arguments: &[&str], stdin: &str) -> Said {
     let mut command = firstbyte(home.path());
     command.arg("invoke").args(arguments).args(["--address", &nowhere()]);
@@ -111,7 +111,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // it may have ended already, as the test wanted
+        let _ = self.child.kill(); // the test may have ended it already
         let _ = self.child.wait();
     }
 }
@@ -203,7 +203,7 @@ fn an_invalid_command_line_is_explained() {
 }
 
 #[test]
-fn a_function_that_runs_is_invoked_warm_and_ends_without_a_trace() {
+fn a_running_function_is_invoked_warm_and_leaves_nothing_behind() {
     let home = home();
     fs::create_dir(home.path().join("events")).unwrap();
     fs::write(home.path().join("events/mine.json"), r#"{"do":"pid"}"#).unwrap();
@@ -259,9 +259,45 @@ fn function_toml_has_the_defaults_of_flags() {
     assert_eq!(running.terminate(), Some(0));
 }
 
-/// With nothing running, `{}` went to a Web function's /event-invoke and counted as a success.
+/// Regression: `FIRSTBYTE_LOG=debug firstbyte invoke` logged no more than before, without a word.
 #[test]
-fn what_the_function_is_not_is_refused_whether_or_not_it_runs() {
+fn variables_for_the_log_reach_the_function_from_the_shell() {
+    let home = home();
+    fs::write(
+        home.path().join("function.toml"),
+        "type = \"event\"\nregion = \"ap-beijing\"\nimage = \
+         \"ccr.ccs.tencentyun.com/a/b:c\"\n\n[environment]\nFIRSTBYTE_LOG = \"warn\"\n",
+    )
+    .unwrap();
+    let function = moody().display().to_string();
+    let ask = |address: &str, flags: &[&str]| {
+        let mut command = firstbyte(home.path());
+        command.args(["invoke", r#"{"do":"env"}"#, "--function", &function]).args(flags);
+        command.args(["--address", address]);
+        command.env("FIRSTBYTE_LOG", "debug").env("FIRSTBYTE_LOG_FORMAT", "json");
+        said(command.env("FIRSTBYTE_ADDR", "0.0.0.0:1").env("MINE", "1").output().unwrap())
+    };
+    let has = |said: &Said, line: &str| said.out.lines().any(|have| have == line);
+    let said = ask(&nowhere(), &[]);
+    assert!(has(&said, "FIRSTBYTE_LOG=debug"), "it wins over function.toml: {}", said.out);
+    assert!(has(&said, "FIRSTBYTE_LOG_FORMAT=json"), "{}", said.out);
+    assert!(!said.out.contains("MINE=") && !said.out.contains("0.0.0.0:1"), "{}", said.out);
+    let said = ask(&nowhere(), &["--env", "FIRSTBYTE_LOG=info"]);
+    assert!(has(&said, "FIRSTBYTE_LOG=info"), "a flag wins: {}", said.out);
+
+    let running = Running::start(&home, &[&function]);
+    let said = ask(&running.address, &[]);
+    assert!(has(&said, "FIRSTBYTE_LOG=warn"), "{}", said.out);
+    let note = " does not get FIRSTBYTE_LOG, FIRSTBYTE_LOG_FORMAT: set it where ";
+    assert!(said.beside.contains(note), "{}", said.beside);
+    assert_eq!(running.terminate(), Some(0));
+    assert_nothing_left(&home);
+}
+
+/// Regression: if no function ran, `{}` went to a Web function's /event-invoke and counted as a
+/// success.
+#[test]
+fn a_call_of_the_wrong_type_is_refused_whether_or_not_the_function_runs() {
     let home = home();
     let function = moody().display().to_string();
     let settings = |kind: &str| {
@@ -274,7 +310,7 @@ fn what_the_function_is_not_is_refused_whether_or_not_it_runs() {
     let web = ["--web", "GET", "/version", "--function", &function];
     let event = ["--function", function.as_str()];
     for (kind, wrong, right, hint) in [
-        ("web", &event[..], &web[..], "ask it with `--web GET /path`"),
+        ("web", &event[..], &web[..], "call it with `--web GET /path`"),
         ("event", &web[..], &event[..], "leave `--web` out"),
     ] {
         settings(kind);
@@ -286,7 +322,7 @@ fn what_the_function_is_not_is_refused_whether_or_not_it_runs() {
         assert_eq!(
             running.invoke(&home, &wrong[..wrong.len() - 2]).beside,
             refused.beside,
-            "the same words"
+            "the same message"
         );
         assert_eq!(running.terminate(), Some(0));
         let done = alone(&home, right, "");
@@ -298,7 +334,7 @@ fn what_the_function_is_not_is_refused_whether_or_not_it_runs() {
 }
 
 #[test]
-fn an_event_above_the_limit_is_refused_in_the_platforms_words() {
+fn an_event_above_the_limit_is_refused_with_the_platforms_message() {
     let home = home();
     let function = moody().display().to_string();
     fs::write(home.path().join("big.json"), format!("\"{}\"", "x".repeat(12 << 20))).unwrap();
@@ -311,8 +347,8 @@ fn an_event_above_the_limit_is_refused_in_the_platforms_words() {
     );
 }
 
-/// It ended at the first build that failed, which is what a person who begins to watch may well
-/// have.
+/// Regression: it ended when the first build failed, and sources are often incomplete when a person
+/// begins to watch them.
 #[test]
 fn a_watching_run_waits_for_the_first_version_that_builds() {
     let home = home();
@@ -342,7 +378,7 @@ fn a_watching_run_waits_for_the_first_version_that_builds() {
     assert_nothing_left(&home);
 }
 
-/// As the platform does with Code.ImageConfig.
+/// The platform does this with Code.ImageConfig.
 #[test]
 fn command_and_args_of_function_toml_replace_the_images_own() {
     let home = home();
@@ -360,7 +396,7 @@ fn command_and_args_of_function_toml_replace_the_images_own() {
         ("command = \"/bin/app\"\n", &["-", "--image"][..], "own\n"),
         ("command = \"/bin/app\"\nargs = [\"-u\", \"x\"]\n", &["-", "--image"], "-u x\n"),
         ("command = \"/bin/app\"\nargs = [\"-u\"]\n", &["-", "--image", "--no-sandbox"], "-u\n"),
-        // A program is its own command.
+        // A program without an image ignores `command`.
         ("command = \"/bin/app\"\nargs = [\"-u\", \"x\"]\n", &elf, "-u x\n"),
     ] {
         let text =
@@ -373,7 +409,7 @@ fn command_and_args_of_function_toml_replace_the_images_own() {
 }
 
 #[test]
-fn an_image_is_run_as_it_is() {
+fn an_image_runs_with_its_own_settings() {
     let home = home();
     let root = home.path().join("context");
     fs::create_dir(&root).unwrap();
@@ -390,7 +426,7 @@ fn an_image_is_run_as_it_is() {
     assert_nothing_left(&home);
 }
 
-/// Ends the caller when it is dropped, also by a test that fails.
+/// Ends the caller when it is dropped, even if the test fails.
 struct Stop<'a>(&'a AtomicBool);
 
 impl Drop for Stop<'_> {
@@ -400,7 +436,7 @@ impl Drop for Stop<'_> {
 }
 
 #[test]
-fn a_watching_run_answers_with_what_was_saved_and_drops_no_request() {
+fn a_watching_run_answers_with_saved_changes_and_drops_no_request() {
     let home = home();
     common::package(home.path());
     let main = home.path().join("src/main.rs");
@@ -434,15 +470,15 @@ fn a_watching_run_answers_with_what_was_saved_and_drops_no_request() {
         assert!(replies[0].1 == "one" && replies.last().unwrap().1 == "two", "{replies:?}");
         assert!(
             twos.into_iter().all(|(_, version)| version == "two"),
-            "never back to the old version: {replies:?}"
+            "no reply of the old version after one of the new: {replies:?}"
         );
     });
     assert_eq!(running.terminate(), Some(0));
     assert_nothing_left(&home);
 }
 
-/// The way of a new project: its folder, its function, one of its events. Cargo builds it with all
-/// that it depends on.
+/// The first steps in a new project: its folder, its function, one of its events. Cargo builds the
+/// function with all dependencies.
 #[test]
 fn the_templates_function_answers_its_sample() {
     let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../template");
@@ -462,9 +498,9 @@ fn the_templates_function_answers_its_sample() {
     assert_eq!(said.code, Some(0));
 }
 
-/// `firstbyte invoke | head -1` panicked.
+/// Regression: `firstbyte invoke | head -1` panicked.
 #[test]
-fn a_reader_who_has_left_ends_nothing_and_a_full_disk_is_an_error() {
+fn a_closed_pipe_is_ignored_and_a_full_disk_is_an_error() {
     let home = home();
     let run = |arguments: &[&str], out: Stdio, beside: Stdio| {
         let mut command = firstbyte(home.path());

@@ -1,4 +1,4 @@
-//! The front over a socket, with the bytes that clients send.
+//! Tests of the front over a socket, with the bytes that clients send.
 
 mod common;
 
@@ -38,11 +38,11 @@ impl Client {
 }
 
 fn report(reply: &Reply) -> InvocationReport {
-    serde_json::from_str(field(&reply.headers, OUTCOME).expect("what became of it")).unwrap()
+    serde_json::from_str(field(&reply.headers, OUTCOME).expect("the report's field")).unwrap()
 }
 
 #[test]
-fn a_callers_connection_is_kept_and_each_reply_says_what_became_of_it() {
+fn a_callers_connection_is_kept_and_each_reply_has_a_report() {
     let (_stage, front) = open(Mode::Event);
     let mut client = Client::new(&front);
     let event =
@@ -70,7 +70,7 @@ fn a_failure_has_the_platforms_number_and_body() {
 }
 
 #[test]
-fn an_event_function_takes_nothing_but_events() {
+fn an_event_function_accepts_events_only() {
     let (stage, front) = open(Mode::Event);
     let mut client = Client::new(&front);
     assert_eq!(client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").reply("GET").status, 405);
@@ -86,13 +86,13 @@ fn an_event_function_takes_nothing_but_events() {
     assert_eq!((refused.status, report(&refused).status), (406, 406));
     let asked = big.replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n");
     let refused = Client::new(&front).send(&asked).reply("POST");
-    assert_eq!(refused.status, 406, "and is not report to go on first");
+    assert_eq!(refused.status, 406, "and gets no 100 Continue first");
     assert_eq!(Client::new(&front).send("no HTTP\r\n\r\n").reply("POST").status, 400);
-    assert_eq!(stage.platform.pool().instances(), 0, "for none of them an instance was started");
+    assert_eq!(stage.platform.pool().instances(), 0, "no instance was started for them");
 }
 
 #[test]
-fn a_client_that_waits_before_it_sends_its_body_is_told_to_go_on() {
+fn a_client_that_waits_before_its_body_gets_100_continue() {
     let (_stage, front) = open(Mode::Event);
     let mut client = Client::new(&front);
     client.send("POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
@@ -104,7 +104,7 @@ fn a_client_that_waits_before_it_sends_its_body_is_told_to_go_on() {
 }
 
 #[test]
-fn a_web_functions_head_and_errors_reach_the_client_as_they_are() {
+fn a_web_functions_head_and_errors_reach_the_client_unchanged() {
     let (_stage, front) = open(Mode::Web);
     let mut client = Client::new(&front);
     let head = client.send("HEAD /bodiless/7 HTTP/1.1\r\nHost: x\r\n\r\n").reply("HEAD");
@@ -118,7 +118,7 @@ fn a_web_functions_head_and_errors_reach_the_client_as_they_are() {
 }
 
 #[test]
-fn a_closed_front_lets_idle_callers_go() {
+fn a_closed_front_disconnects_idle_callers() {
     let (_stage, front) = open(Mode::Event);
     let mut client = Client::new(&front);
     assert_eq!(client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").reply("GET").status, 405);
@@ -127,10 +127,10 @@ fn a_closed_front_lets_idle_callers_go() {
     assert_eq!(client.0.read_to_end(&mut rest).unwrap(), 0);
 }
 
-/// Whoever sends more than the platform takes was reset in the middle of it: "Broken pipe", and no
-/// reply.
+/// Regression: a client that sent more than the limit was reset while it sent. It got "Broken pipe"
+/// and no reply.
 #[test]
-fn who_sends_too_much_may_send_it_and_learns_why_it_was_refused() {
+fn a_client_that_sends_too_much_gets_a_reply_with_the_reason() {
     let (_stage, front) = open(Mode::Event);
     let body = "x".repeat(20 << 20);
     for head in [format!("Content-Length: {}", body.len()), "Transfer-Encoding: chunked".to_owned()]
@@ -145,7 +145,7 @@ fn who_sends_too_much_may_send_it_and_learns_why_it_was_refused() {
 }
 
 #[test]
-fn a_reply_to_head_has_no_body_whoever_gives_it() {
+fn a_reply_to_head_has_no_body_from_function_or_platform() {
     let (_stage, front) = open(Mode::Event);
     let mut client = Client::new(&front);
     client.send("HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
@@ -156,7 +156,7 @@ fn a_reply_to_head_has_no_body_whoever_gives_it() {
 }
 
 #[test]
-fn a_web_function_is_told_who_called_and_cannot_be_lied_to() {
+fn a_web_function_gets_the_callers_address_which_clients_cannot_forge() {
     let (_stage, front) = open(Mode::Web);
     let got = Client::new(&front)
         .send("GET /request HTTP/1.1\r\nX-Scf-Remote-Addr: 9.9.9.9\r\n\r\n")
@@ -165,19 +165,19 @@ fn a_web_function_is_told_who_called_and_cannot_be_lied_to() {
     assert!(got.contains("X-Scf-Remote-Addr: 127.0.0.1\r\n") && !got.contains("9.9.9.9"), "{got}");
 }
 
-/// A connection that was reset has no peer any more; its entry, which was looked for by peer, and
-/// its descriptor stayed. After 512 of them no connection was accepted.
+/// Regression: a connection that was reset has no peer address. Its entry was searched by peer
+/// address, so entry and descriptor stayed. After 512 of them no connection was accepted.
 #[test]
-fn connections_that_are_reset_leave_nothing_behind() {
+fn reset_connections_leave_nothing_behind() {
     let (_stage, front) = open(Mode::Event);
     for _ in 0..600 {
         let stream = TcpStream::connect(front.address()).unwrap();
         (&stream).write_all(b"POST / HTTP/1.1\r\n").unwrap();
-        // its end is a reset
+        // dropping it sends a reset
         rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
     }
     let reply = Client::new(&front).send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").reply("GET");
-    assert_eq!(reply.status, 405, "who comes after them is answered");
+    assert_eq!(reply.status, 405, "a later client is answered");
     let begun = Instant::now();
     while front.connections() > 0 {
         assert!(begun.elapsed() < PATIENCE, "{} of them are still there", front.connections());

@@ -1,5 +1,5 @@
-//! Instances: when one is started, what it sees, when it is ended; and the queue of asynchronous
-//! invocations.
+//! Tests of instances (when one is started, its environment, when it is ended), and of the queue of
+//! asynchronous invocations.
 
 mod common;
 
@@ -96,21 +96,21 @@ fn connections_that_the_function_closes_are_replaced() {
         let status = stage.tell(order).verdict.status();
         assert_eq!(status, if order == "hang-up" { 443 } else { 200 }, "{order}");
     }
-    // A connection that is closed just when the next request is sent: under load one in some
-    // hundred was answered 443.
+    // Regression: if a connection closed just when the next request was sent, the answer was 443.
+    // Under load that happened to one request in some hundred.
     for nth in 0..400 {
         assert_eq!(stage.tell("drop").verdict.status(), 200, "{nth}");
     }
     assert_eq!(
         stage.ask("count"),
         (9 + 400 + 1).to_string(),
-        "no request was sent twice, none was lost"
+        "no request was sent twice, and none was lost"
     );
     assert_eq!(stage.log.wait("Init Report", 1).len(), 1, "one instance answered all of them");
 }
 
 #[test]
-fn an_instance_sees_what_the_platform_documents() {
+fn an_instances_environment_is_the_documented_one() {
     let environment = vec![("GREETING".to_owned(), "hello".to_owned())];
     let stage = Stage::new(Config { environment, role: true, ..config() }, true);
     let env = stage.ask("env");
@@ -127,7 +127,7 @@ fn an_instance_sees_what_the_platform_documents() {
     ] {
         assert!(env.lines().any(|have| have == line), "no `{line}` in {env}");
     }
-    assert!(!env.contains("CARGO"), "this machine's environment is not an instance's: {env}");
+    assert!(!env.contains("CARGO"), "the instance inherits this machine's environment: {env}");
     let request = stage.ask("request");
     assert!(request.starts_with("POST /event-invoke HTTP/1.1\r\n"), "{request}");
     for line in [
@@ -149,7 +149,7 @@ fn an_instance_sees_what_the_platform_documents() {
 }
 
 #[test]
-fn a_web_function_gets_the_request_as_it_is_and_the_platforms_own_fields() {
+fn a_web_function_gets_the_unchanged_request_with_the_platforms_fields() {
     let stage = Stage::new(Config { mode: Mode::Web, ..config() }, true);
     let mut request = get("/request?a=b");
     request.method = "PUT".into();
@@ -170,8 +170,8 @@ fn a_web_function_gets_the_request_as_it_is_and_the_platforms_own_fields() {
 }
 
 #[test]
-fn each_request_at_once_has_an_instance_of_its_own_up_to_the_most() {
-    // Long enough that both still sleep when the third comes, also where a start takes a second.
+fn each_concurrent_request_has_its_own_instance_up_to_the_maximum() {
+    // Long enough that both still sleep when the third arrives, even if a start takes a second.
     let stage = Stage::new(Config { max_instances: 2, timeout: PATIENCE, ..config() }, true);
     std::thread::scope(|scope| {
         let busy: Vec<_> = (0..2).map(|_| scope.spawn(|| stage.tell("sleep 5000"))).collect();
@@ -213,7 +213,7 @@ fn an_idle_instance_is_ended_and_the_next_request_is_cold() {
 }
 
 #[test]
-fn provisioned_instances_are_there_before_the_first_request_and_stay() {
+fn provisioned_instances_start_before_the_first_request_and_are_kept() {
     let stage =
         Stage::new(Config { provisioned: 2, idle: Duration::from_millis(100), ..config() }, true);
     assert!(stage.platform.pool().wait_instances(2, PATIENCE));
@@ -222,10 +222,10 @@ fn provisioned_instances_are_there_before_the_first_request_and_stay() {
     assert_eq!(stage.tell("exit 0").verdict.status(), 439);
     assert!(
         stage.platform.pool().wait_instances(2, PATIENCE),
-        "one takes the place of the one that ended"
+        "a new one replaces the one that ended"
     );
     stage.log.wait("Provisioned Report RequestId: ", 3);
-    // More than are provisioned come and go.
+    // Instances beyond the provisioned ones are started and ended.
     std::thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| stage.ask("sleep 300"));
@@ -236,15 +236,15 @@ fn provisioned_instances_are_there_before_the_first_request_and_stay() {
     assert_eq!(
         stage.notes.wait("idle for 0.1 s", extra).len(),
         extra,
-        "only what came on top is ended"
+        "only the additional ones are ended"
     );
     assert_eq!(stage.log.wait("Provisioned Report", 3).len(), 3);
 }
 
-/// `run` looks whether the function starts; where the most that may be is provisioned, this was one
-/// above it.
+/// Regression: `run` checks whether the function starts. If the provisioned instances were the
+/// maximum, the check was one instance above it.
 #[test]
-fn the_look_whether_it_starts_is_never_one_instance_too_many() {
+fn the_check_of_the_start_stays_within_the_maximum() {
     let stage = Stage::new(Config { provisioned: 1, max_instances: 1, ..config() }, true);
     let pool = stage.platform.pool();
     assert!(pool.wait_instances(1, PATIENCE));
@@ -275,11 +275,11 @@ fn an_asynchronous_event_is_tried_three_times_under_one_id() {
     assert_eq!(starts, vec![format!("START RequestId:{id}"); 3]);
     let id = stage.platform.send(event("version")).unwrap();
     stage.log.wait(&format!("END RequestId:{id}"), 1);
-    assert_eq!(stage.notes.wait(&id, 0).len(), 0, "a success is not tried again");
+    assert_eq!(stage.notes.wait(&id, 0).len(), 0, "a success is not retried");
 }
 
 #[test]
-fn an_asynchronous_event_outlives_an_instance_that_it_ends() {
+fn an_asynchronous_event_is_retried_after_it_ended_its_instance() {
     let stage = Stage::new(Config { max_instances: 1, ..config() }, true);
     let id = stage.platform.send(event("exit 1")).unwrap();
     stage.notes.wait("given up after 2 retries", 1);

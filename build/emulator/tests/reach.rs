@@ -1,6 +1,6 @@
-//! What a function can reach from `firstbyte invoke`, `firstbyte run` and `check --run`: real
-//! servers of Debian on this machine (`build/setup --network`), as root and as an ordinary user.
-//! What a machine lacks is skipped with a message.
+//! Tests of the servers that a function can reach from `firstbyte invoke`, `firstbyte run` and
+//! `check --run`: real servers of Debian on this machine (`build/setup --network`), as root and as
+//! an ordinary user. A test that lacks a program is skipped with a message.
 
 use microimage::assemble::{Options, assemble};
 use microimage::check::{Finding, Provider, run};
@@ -20,29 +20,29 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// Nothing that a test waits for takes this long.
+/// Time after which a wait has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// What fails at once takes less, also on a busy machine; a resolver that gives up takes 5000.
+/// An immediate failure takes less, even on a busy machine; a resolver's time-out takes 5000.
 const AT_ONCE_MS: u64 = 1500;
 const NOBODY: &str = "65534";
 
-/// Who runs it.
+/// User that runs firstbyte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Who {
     Root,
     User,
 }
 
-/// The users that this test can be.
+/// Users as which this test can run firstbyte.
 fn everyone() -> &'static [Who] {
     if rustix::process::geteuid().is_root() { &[Who::Root, Who::User] } else { &[Who::User] }
 }
 
-/// A folder that everyone may read, with firstbyte and the calling function in it.
+/// A world-readable folder that contains firstbyte and the calling function.
 fn shared() -> &'static Path {
     static SHARED: OnceLock<PathBuf> = OnceLock::new();
     SHARED.get_or_init(|| {
-        // The folder of a test process that has ended is not needed.
+        // Remove the folders of test processes that have ended.
         let old = fs::read_dir(std::env::temp_dir()).expect("a temporary folder").flatten();
         for entry in old {
             let name = entry.file_name();
@@ -75,7 +75,7 @@ fn shared() -> &'static Path {
     })
 }
 
-/// A folder of this call's own.
+/// A new folder for one call.
 fn home() -> TempDir {
     let home = tempfile::tempdir_in(shared()).expect("a folder");
     fs::set_permissions(home.path(), fs::Permissions::from_mode(0o777)).expect("it is ours");
@@ -103,8 +103,8 @@ fn is_root(why: &str) -> bool {
     root
 }
 
-/// On some machines only root may open it, and this test is root: what pasta and slirp4netns need
-/// is opened for the user that they run as, in a mount namespace of its own.
+/// On some machines only root may open /dev/net/tun. As root, this makes one that the user of pasta
+/// and slirp4netns can open, in a mount namespace of its own.
 const OPEN_TUN: &str = "mount -t tmpfs none /mnt && mknod /mnt/tun c 10 200 && chmod 666 /mnt/tun \
                         && mount --bind /mnt/tun /dev/net/tun";
 
@@ -113,8 +113,8 @@ fn is_tun_closed() -> bool {
     rustix::process::geteuid().is_root() && mode.is_ok_and(|mode| mode & 0o6 != 0o6)
 }
 
-/// firstbyte as somebody, in that folder; `first` is a shell's words before it, in a mount
-/// namespace of its own.
+/// Command of firstbyte as this user, in this folder. If `first` is given, a shell runs it before,
+/// in a mount namespace of its own.
 fn firstbyte(who: Who, home: &TempDir, first: &str) -> Command {
     let mut words: Vec<String> = Vec::new();
     let mut before: Vec<&str> = Vec::new();
@@ -139,7 +139,7 @@ fn firstbyte(who: Who, home: &TempDir, first: &str) -> Command {
     command
 }
 
-/// What the function answered, and what firstbyte had to say beside it.
+/// The function's answer, and firstbyte's notes.
 #[derive(Debug)]
 struct Called {
     said: String,
@@ -176,7 +176,8 @@ struct Server {
 }
 
 impl Server {
-    /// `command` runs in a folder of its own until it is dropped; it is up when `up` says so.
+    /// Starts `command` in a folder of its own, and waits until `up` returns true. Dropping the
+    /// value ends the server.
     fn start(command: &mut Command, folder: TempDir, up: impl Fn() -> bool) -> Server {
         let child = command
             .current_dir(folder.path())
@@ -189,7 +190,7 @@ impl Server {
         let started = Instant::now();
         while !up() {
             assert!(started.elapsed() < PATIENCE, "{command:?} is not up");
-            thread::sleep(Duration::from_millis(5)); // a server's port is its only word
+            thread::sleep(Duration::from_millis(5)); // a server sends no other notification
         }
         server
     }
@@ -212,8 +213,7 @@ impl Drop for Server {
     }
 }
 
-/// This machine's address towards the rest of the world; its loopback where it has no other. No
-/// packet is sent.
+/// This machine's address on its default route; the loopback if it has none. No packet is sent.
 fn own_address() -> Ipv4Addr {
     let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
     match socket.connect("198.51.100.1:9").and_then(|()| socket.local_addr()) {
@@ -247,16 +247,17 @@ fn a_named_port_of_this_machine_is_reached_and_no_other() {
             let refused = ping(to, arguments);
             assert!(refused.said.starts_with("error: "), "{who:?} {to} {arguments:?}: {refused:?}");
             assert!(refused.ms < AT_ONCE_MS, "{refused:?}");
-            let hint = format!("it was refused at {to}: nobody listens there in its own network");
+            let hint =
+                format!("a call to {to} was refused: no server listens there in the instance's");
             assert!(refused.beside.contains(&hint), "{who:?}: {}", refused.beside);
             assert!(refused.beside.contains(&format!("`--reach {to}`")), "{}", refused.beside);
         }
-        assert!(!reached.beside.contains("it was refused"), "{}", reached.beside);
+        assert!(!reached.beside.contains("was refused"), "{}", reached.beside);
         let alone = ping(&here, &["--no-network"]);
         assert!(alone.beside.contains("in place of --no-network"), "{who:?}: {}", alone.beside);
         let nowhere = nowhere();
         let nobody = ping(&nowhere, &["--reach", &nowhere]);
-        let told = format!("it called {nowhere}: nobody listens there on this machine");
+        let told = format!("a call to {nowhere} failed: no server listens there on this machine");
         assert!(nobody.beside.contains(&told), "{who:?}: {}", nobody.beside);
         if own_address() != Ipv4Addr::LOCALHOST {
             assert_eq!(ping(&own, &["--reach", &own]).said, "+PONG\r\n", "{who:?}");
@@ -265,7 +266,7 @@ fn a_named_port_of_this_machine_is_reached_and_no_other() {
 }
 
 #[test]
-fn function_toml_names_ports_of_this_machine_too() {
+fn function_toml_can_name_ports_of_this_machine() {
     if missing(&["redis-server"]) {
         return;
     }
@@ -286,7 +287,7 @@ fn function_toml_names_ports_of_this_machine_too() {
 }
 
 #[test]
-fn what_cannot_be_reached_is_refused_with_the_reason() {
+fn an_unreachable_address_on_the_command_line_is_refused_with_the_reason() {
     for (reach, reason) in [
         ("127.0.0.1:9000", "port 9000 is the function's own"),
         ("169.254.169.254:80", "never reached"),
@@ -317,7 +318,7 @@ fn metadata_services_and_link_local_addresses_are_refused_at_once() {
     }
 }
 
-/// A name server on a loopback address, as systemd-resolved's and many a laptop's.
+/// The name server has a loopback address, as with systemd-resolved.
 #[test]
 fn names_are_looked_up_by_the_name_server_of_this_machine() {
     if missing(&["dnsmasq", "unshare", "setpriv"]) || !is_root("a name server") {
@@ -345,7 +346,7 @@ fn names_are_looked_up_by_the_name_server_of_this_machine() {
     }
 }
 
-/// Another machine, as far as packets know: a network namespace behind a pair of interfaces.
+/// A network namespace behind a pair of interfaces, which stands for another machine.
 struct Elsewhere {
     holder: Child,
     name: String,
@@ -399,7 +400,7 @@ fn shell(script: &str) -> String {
 }
 
 #[test]
-fn another_machine_is_reached_by_each_means() {
+fn another_machine_is_reached_by_each_kind_of_network() {
     if missing(&["nginx", "ip", "nsenter", "setpriv"]) || !is_root("another machine") {
         return;
     }
@@ -425,21 +426,21 @@ fn another_machine_is_reached_by_each_means() {
     ] {
         let order = format!("tcp {address} GET / HTTP/1.0");
         let answered = invoke(who, &first, &order, &[]);
-        // nginx may be reached by means of another kind where this machine lacks one
+        // if this machine lacks one kind, nginx is reached by another
         assert!(answered.beside.contains(means), "{who:?} {means}: {}", answered.beside);
         assert!(answered.said.starts_with("HTTP/1.1 200"), "{who:?} {means}: {answered:?}");
     }
 }
 
-/// IPv4 takes an address that no route leads to for a neighbour's, where a socket is bound to an
-/// interface; what user-mode networks carry then was once this machine's loopback.
+/// Regression: if a socket is bound to an interface, IPv4 treats an address without a route as a
+/// neighbour. User-mode networks passed such packets to this machine's loopback.
 #[test]
-fn nothing_forbidden_is_reached_past_the_routes() {
+fn forbidden_addresses_are_not_reached_by_bypassing_the_routes() {
     if missing(&["redis-server", "ip", "nsenter", "setpriv"]) || !is_root("another machine") {
         return;
     }
     let elsewhere = Elsewhere::new(4);
-    // Where clouds have their metadata services, and reached from this machine itself.
+    // The address of clouds' metadata services, which this machine itself can reach here.
     let link_local = SocketAddr::from(([169, 254, 77, 2], 0)).ip();
     shell(&format!(
         "nsenter --net=/proc/{}/ns/net ip addr add {link_local}/32 dev eth0 && \
@@ -462,7 +463,7 @@ fn nothing_forbidden_is_reached_past_the_routes() {
         (Who::User, String::new(), "pasta"),
         (Who::User, hidden("pasta"), "tap0"),
     ] {
-        // pasta names it as this machine's own
+        // pasta uses the name of this machine's interface
         let own_interface =
             shell("ip -o route get 198.51.100.1 | sed 's/.* dev \\([^ ]*\\).*/\\1/'");
         let interface = if interface == "pasta" { own_interface.trim() } else { interface };
@@ -484,7 +485,7 @@ fn nothing_forbidden_is_reached_past_the_routes() {
 }
 
 #[test]
-fn without_any_means_it_names_what_to_install_and_calls_fail_at_once() {
+fn without_a_network_it_names_the_package_to_install_and_calls_fail_at_once() {
     if missing(&["unshare", "setpriv"]) || !is_root("hiding programs") {
         return;
     }
@@ -511,7 +512,7 @@ fn without_any_means_it_names_what_to_install_and_calls_fail_at_once() {
     assert!(wanted.ms < AT_ONCE_MS && wanted.beside.contains("network: none, "), "{wanted:?}");
 }
 
-/// A `firstbyte run`, and the address that it says.
+/// A running `firstbyte run`, and the address that it prints.
 fn running(who: Who, home: &TempDir, arguments: &[&str]) -> (Child, SocketAddr) {
     let mut child = firstbyte(who, home, "")
         .arg("run")
@@ -530,12 +531,12 @@ fn running(who: Who, home: &TempDir, arguments: &[&str]) -> (Child, SocketAddr) 
             let _ = address.map(|(address, _)| sender.send(address.to_owned()));
         }
     });
-    let address = receiver.recv_timeout(PATIENCE).expect("it says where it listens");
+    let address = receiver.recv_timeout(PATIENCE).expect("it prints its address");
     (child, address.parse().expect("an address"))
 }
 
 #[test]
-fn two_instances_at_once_have_a_port_and_a_network_each() {
+fn two_concurrent_instances_have_their_own_port_and_network() {
     if missing(&["redis-server"]) {
         return;
     }
@@ -544,7 +545,7 @@ fn two_instances_at_once_have_a_port_and_a_network_each() {
         let home = home();
         let reach = format!("127.0.0.1:{port}");
         let (mut child, address) = running(who, &home, &["--instances", "2", "--reach", &reach]);
-        // Each holds its instance for a second: the platform gives an instance one event at a time.
+        // Each occupies its instance for a second: an instance gets one event at a time.
         let ask = move || {
             let mut stream = TcpStream::connect(address).unwrap();
             let body = format!("{{\"do\":\"tcp 127.0.0.1:{port} BLPOP nothing 1\"}}");
@@ -570,8 +571,8 @@ fn end(child: &Child, signal: Signal) {
     kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), signal).unwrap();
 }
 
-/// Everything that exists because of process `pid`: interfaces, tables, rules, and processes of the
-/// copies in `shared()` or for `home`, and what those started.
+/// Everything that exists because of process `pid`: interfaces, tables, rules, processes of the
+/// copies in `shared()` or for `home`, and their descendants.
 fn traces(pid: u32) -> Vec<String> {
     let mut traces = Vec::new();
     let all = |program: &str, arguments: &[&str]| {
@@ -610,7 +611,7 @@ fn descendants(pid: u32) -> Vec<u32> {
 }
 
 #[test]
-fn nothing_is_left_when_it_ends_or_is_killed() {
+fn nothing_is_left_after_it_ends_or_is_killed() {
     for &who in everyone() {
         for signal in [Signal::INT, Signal::KILL] {
             let home = home();
@@ -634,16 +635,16 @@ fn nothing_is_left_when_it_ends_or_is_killed() {
                     break;
                 }
                 assert!(since.elapsed() < PATIENCE, "{who:?} {signal:?}: {alive:?} {traces:?}");
-                // There is no signal when orphans and interfaces are gone.
+                // The system sends no notification when orphans and interfaces are gone.
                 thread::sleep(Duration::from_millis(10));
             }
         }
     }
 }
 
-/// Both were killed: the one that made it, and the one that would have put it away.
+/// Both processes were killed: the one that made the objects, and the one that removes them.
 #[test]
-fn the_next_start_puts_away_what_the_dead_have_left_and_nothing_else() {
+fn the_next_start_removes_leftovers_of_killed_runs_and_nothing_else() {
     if missing(&["nft", "ip", "nsenter"]) || !is_root("nftables") {
         return;
     }
@@ -664,7 +665,7 @@ fn the_next_start_puts_away_what_the_dead_have_left_and_nothing_else() {
     assert!(tables.contains(&table(living)), "{tables}");
 }
 
-/// The finding `network`, if there is one; `None` where this machine has no sandbox.
+/// The finding `network`, if there is one; `None` if this machine has no sandbox.
 fn checked(order: &str, network: Network) -> Option<Option<Finding>> {
     let home = home();
     fs::create_dir(home.path().join("root")).unwrap();
@@ -686,7 +687,7 @@ fn checked(order: &str, network: Network) -> Option<Option<Finding>> {
 }
 
 #[test]
-fn a_check_has_no_network_unless_requested_and_reports_what_was_called() {
+fn a_check_has_no_network_unless_requested_and_reports_calls() {
     let Some(quiet) = checked("nothing", Network::none()) else { return };
     assert!(quiet.is_none(), "it called nothing: {quiet:?}");
     let named = checked("lookup db.test", Network::none()).unwrap().expect("it looked up");

@@ -1,5 +1,5 @@
-//! A package that is edited while it is called: its next version takes over and no request is
-//! refused.
+//! Test of a package that is edited while it is called: the next version takes over, and no request
+//! is refused.
 
 mod common;
 
@@ -45,7 +45,7 @@ fn an_edited_package_is_swapped_in_without_dropping_a_request() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let source = package(folder.path());
     let main = folder.path().join("src/main.rs");
-    // The slow request sleeps longer than the new version takes to build, and is to be far from its
+    // The slow request sleeps longer than the build of the new version takes, and less than its
     // time-out.
     let stage =
         Stage::of(Config { max_instances: 4, timeout: PATIENCE, ..config() }, true, &source);
@@ -57,7 +57,7 @@ fn an_edited_package_is_swapped_in_without_dropping_a_request() {
     let stop = AtomicBool::new(false);
     let stopped = &stop;
     thread::scope(|scope| {
-        // A test that fails must end, too.
+        // The caller must end even if the test fails.
         let stop = Stop(stopped);
         let (first, ready) = mpsc::channel();
         let caller = scope.spawn(move || {
@@ -81,17 +81,14 @@ fn an_edited_package_is_swapped_in_without_dropping_a_request() {
         assert_eq!(
             slow.join().unwrap().status,
             200,
-            "what was in flight is finished by the old version"
+            "the old version finishes the request in flight"
         );
         drop(stop);
         let replies = caller.join().unwrap();
         assert!(replies.iter().all(|(status, _)| *status == 200), "{replies:?}");
         let twos = replies.iter().filter(|(_, version)| version == "two").count();
         let left = pool.pids();
-        assert!(
-            old.iter().all(|pid| !left.contains(pid)),
-            "of {old:?} something is left in {left:?}"
-        );
+        assert!(old.iter().all(|pid| !left.contains(pid)), "files of {old:?} are left in {left:?}");
         assert!(
             twos > 0 && replies[..replies.len() - twos].iter().all(|(_, version)| version == "one"),
             "{replies:?}"
@@ -108,14 +105,14 @@ fn an_edited_package_is_swapped_in_without_dropping_a_request() {
     assert_eq!(
         post(address, "version").body,
         b"two",
-        "the version that runs stays until another can"
+        "the running version stays until another one starts"
     );
     fs::write(&main, MOODY.replacen("\"one\"", "\"two\"", 1) + "// the same program\n").unwrap();
     assert!(watch.wait(PATIENCE).is_some());
     let swap = watch.swap(&source, &pool, pool.config());
     assert!(matches!(swap, Swap::Same), "{swap:?}");
 
-    // Not only sources: the platform's settings belong to the function, too.
+    // A change of function.toml is a change of the function too.
     let settings = folder.path().join("function.toml");
     fs::write(&settings, "").unwrap();
     assert_eq!(watch.wait(PATIENCE).as_ref(), Some(&settings));

@@ -1,5 +1,5 @@
-//! A Web function's WebSockets through the platform, by a client that is not ours: Python's
-//! websockets, which `build/setup --websocket` installs. What each end comes to is in the log.
+//! Tests of a Web function's WebSockets through the platform, with a foreign client: Python's
+//! websockets, which `build/setup --websocket` installs. The log has the result of each end.
 
 mod common;
 
@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// tests/programs/websocket.rs of the repository, built as functions are, once a process.
+/// The repository's tests/programs/websocket.rs, built as functions are, once per process.
 fn program() -> Source {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let built = BUILT.get_or_init(|| {
@@ -27,7 +27,7 @@ fn program() -> Source {
             .stderr(Stdio::inherit())
             .output()
             .expect("cargo runs: it built this test");
-        assert!(output.status.success(), "`build/setup` installs what building needs");
+        assert!(output.status.success(), "the build failed; run `build/setup`");
         let lines = String::from_utf8_lossy(&output.stdout).into_owned();
         let mut executables = lines.lines().filter_map(|line| {
             let line: serde_json::Value = serde_json::from_str(line).ok()?;
@@ -49,23 +49,23 @@ fn python() -> Option<PathBuf> {
     Some(python)
 }
 
-struct Played {
+struct Harness {
     python: PathBuf,
     stage: Stage,
     front: Front,
 }
 
-fn played(change: impl FnOnce(&mut Config)) -> Option<Played> {
+fn harness(change: impl FnOnce(&mut Config)) -> Option<Harness> {
     let python = python()?;
     let idle = Some(Duration::from_millis(800));
     let mut config = Config { mode: Mode::Web, websocket_idle: idle, ..config() };
     change(&mut config);
     let stage = Stage::of(config, true, &program());
     let front = Front::open("127.0.0.1:0".parse().unwrap(), stage.platform.clone()).unwrap();
-    Some(Played { python, stage, front })
+    Some(Harness { python, stage, front })
 }
 
-impl Played {
+impl Harness {
     fn begin(&self, scenario: &str) -> Child {
         Command::new(&self.python)
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/programs/websocket.py"))
@@ -83,7 +83,7 @@ impl Played {
         assert_eq!((out.trim(), output.status.code()), (saw, Some(0)), "{scenario}");
     }
 
-    /// The status of a request beside.
+    /// The status of another request.
     fn get(&self) -> u16 {
         let mut stream = TcpStream::connect(self.front.address()).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -94,8 +94,8 @@ impl Played {
 
 #[test]
 fn each_end_has_the_platforms_number() {
-    // Several requests an instance: what ends one ends no other.
-    let Some(played) = played(|config| config.concurrency = 3) else { return };
+    // Several requests per instance: the end of one does not affect the others.
+    let Some(harness) = harness(|config| config.concurrency = 3) else { return };
     let mut ends = 0;
     for (scenario, saw, error) in [
         ("echo", "ended 1000", ""),
@@ -109,13 +109,13 @@ fn each_end_has_the_platforms_number() {
             "ended 1006",
             "client sent a WebSocket message over 262144 bytes\",\"statusCode\":456}",
         ),
-        ("silent", "ended 1006", "on the WebSocket for 0.8 seconds\",\"statusCode\":455}"),
+        ("silent", "ended 1006", "the WebSocket had no data for 0.8 seconds\",\"statusCode\":455}"),
         ("talk", "ended 1006", "timed out after 3 seconds\",\"statusCode\":433}"),
     ] {
-        played.play(scenario, saw);
+        harness.play(scenario, saw);
         ends += 1;
-        played.stage.log.wait("END RequestId", ends);
-        let errors: Vec<_> = played.stage.log.all();
+        harness.stage.log.wait("END RequestId", ends);
+        let errors: Vec<_> = harness.stage.log.all();
         let errors: Vec<_> =
             errors.iter().filter(|line| line.starts_with("ERROR RequestId:")).collect();
         match error {
@@ -123,11 +123,11 @@ fn each_end_has_the_platforms_number() {
             error => assert!(errors.last().is_some_and(|line| line.ends_with(error)), "{errors:?}"),
         }
     }
-    assert_eq!(played.get(), 200);
-    played.stage.log.wait("Init Report", 1);
-    let starts = played.stage.log.all().iter().filter(|line| line.contains("Coldstart")).count();
-    assert_eq!(starts, 1, "one instance had them all");
-    played.stage.notes.wait("the platform's limit is 10 messages", 0);
+    assert_eq!(harness.get(), 200);
+    harness.stage.log.wait("Init Report", 1);
+    let starts = harness.stage.log.all().iter().filter(|line| line.contains("Coldstart")).count();
+    assert_eq!(starts, 1, "one instance had all of them");
+    harness.stage.notes.wait("the platform's limit is 10 messages", 0);
 }
 
 #[test]
@@ -135,32 +135,32 @@ fn a_websocket_occupies_its_request_for_its_life() {
     let several = |config: &mut Config| {
         (config.max_instances, config.websocket_idle) = (1, Some(Duration::from_secs(3)));
     };
-    let Some(played) = played(several) else { return };
-    let mut child = played.begin("hold");
+    let Some(harness) = harness(several) else { return };
+    let mut child = harness.begin("hold");
     let mut line = String::new();
     BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line, "open\n");
-    assert_eq!(played.stage.platform.pool().in_flight(), 1);
-    assert_eq!(played.get(), 432, "the only instance is taken");
+    assert_eq!(harness.stage.platform.pool().in_flight(), 1);
+    assert_eq!(harness.get(), 432, "the only instance is busy");
     child.stdin.take().unwrap().write_all(b"\n").unwrap();
     assert!(child.wait().unwrap().success());
-    played.stage.log.wait("END RequestId", 2);
-    assert_eq!(played.get(), 200);
+    harness.stage.log.wait("END RequestId", 2);
+    assert_eq!(harness.get(), 200);
 }
 
 #[test]
-fn a_function_that_was_made_without_gets_a_usual_request() {
-    let Some(played) = played(|config| config.websocket_idle = None) else { return };
-    played.play("echo", "refused 426");
-    played.stage.notes.wait("websocket_idle_s", 1);
+fn a_function_without_websockets_gets_an_ordinary_request() {
+    let Some(harness) = harness(|config| config.websocket_idle = None) else { return };
+    harness.play("echo", "refused 426");
+    harness.stage.notes.wait("websocket_idle_s", 1);
 }
 
 #[test]
-fn times_and_types_are_held_to_the_platforms_rules() {
+fn times_and_types_must_follow_the_platforms_rules() {
     let idle = |seconds| Some(Duration::from_secs(seconds));
     let config = Config { websocket_idle: idle(3), ..config() };
     assert!(config.check().unwrap_err().to_string().contains("make it a Web function"));
     let config = Config { mode: Mode::Web, websocket_idle: idle(4), ..config };
-    assert!(config.check().unwrap_err().to_string().contains("a timeout that is not shorter"));
+    assert!(config.check().unwrap_err().to_string().contains("is shorter than the WebSocket idle"));
     assert_eq!(Config { websocket_idle: idle(3), ..config }.check(), Ok(()));
 }

@@ -1,5 +1,5 @@
-//! Outgoing calls of a new function (`--calls redis`): the files of examples/calls, and how a
-//! kind's handler calls them. It uses no folder.
+//! Clients of a new function (`--calls redis`): the files of examples/calls, and the code with
+//! which a kind's handler calls them. It reads no folder.
 
 use crate::kind::Kind;
 
@@ -18,7 +18,7 @@ pub struct Client {
     manifest: &'static str,
     /// Its modules, `client` first.
     modules: &'static [(&'static str, &'static str)],
-    /// Whether its connection is begun early.
+    /// Whether its connection is started before the first request.
     begins_early: bool,
     /// Crates that are compiled for size.
     small: &'static [(&'static str, &'static str)],
@@ -109,7 +109,8 @@ impl Client {
         self.modules.iter().map(|(name, text)| (format!("src/{name}.rs"), (*text).to_owned()))
     }
 
-    /// A kind's src/main.rs whose handler calls the client. Its tests differ: they have no server.
+    /// A kind's src/main.rs with a handler that calls the client. Its tests expect an error,
+    /// because they have no server.
     pub(crate) fn main(&self, kind: &Kind) -> String {
         let (program, _) = split(kind.main, "#[cfg(test)]\nmod tests {");
         let mut text = program.to_owned();
@@ -210,13 +211,13 @@ impl Client {
         format!("{text}{role}# {} = \"{}\"\n", self.variable, self.example)
     }
 
-    /// README.md with what the client needs.
+    /// README.md with a section about the client.
     pub(crate) fn readme(&self, text: &str) -> String {
         let Client { variable, about, example, .. } = self;
         let roots = if self.small == TLS {
             let ca = if self.name == "cos" { "COS_CA" } else { "UPSTREAM_CA" };
             format!(
-                "\nTrusted are Mozilla's authorities, which are compiled in (44 KiB). One of your \
+                "\nIt trusts Mozilla's authorities, which are compiled in (44 KiB). One of your \
                  own, or the one or two\nthat you need, is a PEM file: `just image \
                  --ca-bundle=FILE` puts it into the image at\n\
                  /etc/ssl/certs/ca-certificates.crt, and `{ca}` names it. Empty `default` under \
@@ -242,7 +243,7 @@ fn is_routed(kind: &Kind) -> bool {
     kind.web || kind.name == "apigw"
 }
 
-/// A replacement that must succeed: the template and this file are changed together.
+/// Replaces text that occurs exactly once: a change of the template needs a change of this file.
 fn woven(text: &str, from: &str, to: &str) -> String {
     assert_eq!(text.matches(from).count(), 1, "the template has one `{from}`: {text}");
     text.replace(from, to)

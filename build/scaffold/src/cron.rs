@@ -36,10 +36,10 @@ const MONTHS: [&str; 12] =
 const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 
 impl Cron {
-    /// Reads an expression.
+    /// Parses an expression.
     ///
     /// # Errors
-    /// Which field is wrong, and what it accepts.
+    /// A message that names the wrong field and states what it accepts.
     pub fn parse(text: &str) -> Result<Cron, String> {
         let fields: Vec<&str> = text.split_whitespace().collect();
         let [second, minute, hour, day, month, weekday, year] = fields[..] else {
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_none() {
+    fn refuses_invalid_expressions() {
         for (text, expected) in [
             ("", "has 0 fields"),
             ("0 0 12 * * *", "has 6 fields"),

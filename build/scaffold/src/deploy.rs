@@ -3,9 +3,9 @@
 //! pure.
 //!
 //! Read in this order: [`function`] (function.toml, read by [`reader`]), [`trigger`] (its triggers)
-//! and [`difference`] (which of them exist), [`image`] (the deployed image), [`registry`] (where it
-//! may be), [`verdict`] (the bench's results), [`request`] (SCF's API, 2018-04-16), [`plan`] (all
-//! of it together), [`example`] (other tools), [`artefacts`] (the files), [`tccli`].
+//! and [`difference`] (which of them exist), [`image`] (the deployed image), [`registry`] (its
+//! registry), [`verdict`] (the bench's results), [`request`] (SCF's API, 2018-04-16), [`plan`] (all
+//! of these together), [`example`] (other tools), [`artefacts`] (the files), [`tccli`].
 
 pub mod artefacts;
 pub mod difference;

@@ -1,5 +1,5 @@
 //! Kinds of function with which a project can start: each is a source file of the template with the
-//! sample that it answers. It uses no folder.
+//! sample that it answers. It reads no folder.
 
 /// A kind of function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct Kind {
     pub(crate) sample: Option<&'static str>,
 }
 
-/// All kinds; the first is what a project is when nobody says.
+/// All kinds; the first is the default.
 pub const KINDS: [Kind; 7] = [
     Kind {
         name: "event",
@@ -27,14 +27,14 @@ pub const KINDS: [Kind; 7] = [
     },
     Kind {
         name: "web",
-        about: "requests as they are",
+        about: "unchanged requests",
         web: true,
         main: include_str!("../../../template/kinds/web.rs"),
         sample: None,
     },
     Kind {
         name: "websocket",
-        about: "WebSockets, and requests as they are",
+        about: "WebSockets, and unchanged requests",
         web: true,
         main: include_str!("../../../template/kinds/websocket.rs"),
         sample: None,
@@ -70,7 +70,7 @@ pub const KINDS: [Kind; 7] = [
 ];
 
 impl Kind {
-    /// Whether it takes WebSockets, which the crate and the platform are told.
+    /// Whether it accepts WebSockets; the crate's features and function.toml then say so.
     pub(crate) fn is_websocket(&self) -> bool {
         self.name == "websocket"
     }

@@ -12,7 +12,7 @@ pub struct Name(String);
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// The path has no last part, or it is not text.
-    #[error("`{0}` ends in no name; name the folder to make, for example `../hello`")]
+    #[error("`{0}` does not end in a name; name the folder to make, for example `../hello`")]
     None(String),
     /// A character that a crate's name may not have.
     #[error(
@@ -36,7 +36,7 @@ pub enum NameError {
         better: String,
     },
     /// The platform accepts no dash and no underscore at the end.
-    #[error("`{name}` ends in `-` or `_`, which no function's name may; try `{better}`")]
+    #[error("`{name}` ends in `-` or `_`; a function's name cannot; try `{better}`")]
     Last {
         /// The name.
         name: String,
@@ -44,7 +44,7 @@ pub enum NameError {
         better: String,
     },
     /// A keyword of Rust, or a name that cargo reserves.
-    #[error("`{0}` is a word of Rust or a name that cargo keeps; try `{0}-function`")]
+    #[error("`{0}` is a keyword of Rust or reserved by cargo; try `{0}-function`")]
     Reserved(String),
     /// Too short or too long for the platform.
     #[error("`{name}` has {length} characters; a function's name has 2 to 60")]
@@ -134,7 +134,7 @@ impl Name {
         Name::parse(path.file_name().ok_or_else(none)?.to_str().ok_or_else(none)?)
     }
 
-    /// A name as text.
+    /// Checks a project's name.
     ///
     /// # Errors
     /// [`NameError`] with what is wrong and a suggestion.
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_what_cargo_takes() {
+    fn accepts_the_names_that_cargo_accepts() {
         for name in ["hello", "hello-2", "a_b", "fn-two"] {
             assert_eq!(
                 Name::of(Path::new("/somewhere").join(name).as_path()).unwrap().as_str(),
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn its_suggestions_would_do() {
+    fn its_suggestions_are_valid() {
         for name in [
             "Hello",
             "my function",

@@ -21,11 +21,11 @@ pub enum Source {
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectError {
     /// The path already exists.
-    #[error("`{0}` is there already; nothing was written: choose another path")]
+    #[error("`{0}` exists already; nothing was written: choose another path")]
     Exists(PathBuf),
-    /// No flag has the place of firstbyte, and this folder is not in its repository.
+    /// No flag names the place of firstbyte, and this folder is not in its repository.
     #[error(
-        "the place of firstbyte is not known, and `{0}` is not inside its repository; add \
+        "the place of firstbyte is unknown, and `{0}` is not inside its repository; add \
          `--firstbyte PATH|URL`"
     )]
     NoSource(PathBuf),
@@ -35,9 +35,9 @@ pub enum ProjectError {
          repository, or a git URL"
     )]
     NoFirstbyte(PathBuf),
-    /// The folder is inside a workspace, which would claim it.
+    /// The folder is inside a workspace, which would include it.
     #[error(
-        "`{path}` would lie inside the cargo workspace `{workspace}`, which would claim it; \
+        "`{path}` would be inside the cargo workspace `{workspace}`, which would include it; \
          choose a path outside"
     )]
     InsideWorkspace {
@@ -87,7 +87,7 @@ type = "timer"
 name = "every-five-minutes"
 cron = "0 */5 * * * * *"       # second minute hour day month weekday year, Beijing time
 "#;
-/// What the platform is told of a function that takes WebSockets, in its function.toml.
+/// Settings of a function that accepts WebSockets, in its function.toml.
 const WEBSOCKET: &str = "\
 concurrency = 20               # WebSockets and other requests that an instance has at a time
 websocket_idle_s = 600         # 10 to 7200, and at most timeout_s: a WebSocket is one request
@@ -97,7 +97,7 @@ const TALK: [(&str, &str); 2] = [
     ("tests/websocket.rs", include_str!("../../../template/kinds/websocket_socket.rs")),
     ("samples/message.json", include_str!("../../../template/samples/message.json")),
 ];
-/// The packages that have the host tools.
+/// The packages of the host tools.
 const TOOLS: &str = "microimage coldstart emulator";
 
 impl Source {
@@ -234,7 +234,7 @@ pub fn create(
         .prefix(&format!(".{}.", name.as_str()))
         .tempdir_in(parent)
         .map_err(at(parent, "written to"))?;
-    // Git and editors make folders that others may read, so this one is too.
+    // Git and editors make world-readable folders, so this one is too.
     let root = staging.path().join(name.as_str());
     fs::create_dir(&root).map_err(at(&root, "made"))?;
     for (file, text) in files(kind, calls, name, source) {
@@ -244,7 +244,7 @@ pub fn create(
         fs::write(&file, text).map_err(at(&file, "written"))?;
     }
     fs::rename(&root, &path).map_err(|source| match source.kind() {
-        // The path was made meanwhile.
+        // Another process has made the path meanwhile.
         io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty => {
             ProjectError::Exists(path.clone())
         }
@@ -253,8 +253,8 @@ pub fn create(
     Ok(path)
 }
 
-/// The absolute path without `..`, which would make `../hello` look as if it were inside. Existing
-/// parts are resolved by the kernel's rules, others as text.
+/// The absolute path without `..`: with it, `../hello` would seem to be inside this folder.
+/// Existing parts are resolved by the kernel's rules, others as text.
 fn resolved(path: &Path) -> io::Result<PathBuf> {
     let mut resolved = PathBuf::new();
     for part in std::path::absolute(path)?.components() {

@@ -1,7 +1,7 @@
-//! Requests of a deployment, compared with the tools that use them: `tccli`'s own skeletons, the
-//! models of the Python SDK that comes with it, and the real `tccli` sending to an endpoint on the
-//! loopback that keeps what it gets. Without `tccli` (`build/setup --deploy`) these tests print
-//! that and do nothing; the rest runs everywhere.
+//! Tests of a deployment's requests with the tools that use them: `tccli`'s own skeletons, the
+//! models of the Python SDK that comes with it, and the real `tccli`, which sends to an endpoint on
+//! the loopback. Without `tccli` (`build/setup --deploy`) these tests are skipped with a message;
+//! the others run everywhere.
 
 mod endpoint;
 
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 const DIGEST: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-/// Every key that there is.
+/// A function.toml with every key.
 const FULL: &str = r#"
 name = "hello-web"
 description = "greets"
@@ -69,7 +69,7 @@ type = "http"
 auth = "none"
 "#;
 
-/// A project as far as a deployment looks at it.
+/// The files of a project that a deployment reads.
 fn project(function: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let write = |path: &str, text: &str| {
@@ -97,8 +97,7 @@ fn tool() -> Option<PathBuf> {
     found
 }
 
-/// `tccli` in a home of its own, so that nobody's credentials or settings are touched, and past any
-/// proxy.
+/// `tccli` in a home of its own, without the user's credentials, settings and proxies.
 fn quiet(program: &Path, home: &Path) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env("HOME", home).env("PATH", env::var_os("PATH").unwrap_or_default());
@@ -111,7 +110,7 @@ fn requests(deployment: &Deployment) -> Vec<(&'static str, Value)> {
         let action = match file.as_str() {
             "list-triggers.json" => "ListTriggers",
             "put-trigger-1.json" => "UpdateTrigger",
-            "put-trigger-2.json" => "CreateTrigger", // a bucket's is never updated
+            "put-trigger-2.json" => "CreateTrigger", // a bucket's trigger is never updated
             "put-trigger-3.json" => "UpdateTrigger",
             "put-trigger-4.json" => "CreateTrigger",
             "create-function.json" => "CreateFunction",
@@ -142,7 +141,7 @@ fn requests(deployment: &Deployment) -> Vec<(&'static str, Value)> {
     named
 }
 
-/// Whether a request has only members that the skeleton has, of the kinds it has.
+/// Checks that a request has only members of the skeleton, with the same types.
 fn fits(request: &Value, skeleton: &Value, at: &str) {
     match (request, skeleton) {
         (Value::Object(members), Value::Object(known)) => {
@@ -194,7 +193,7 @@ fn requests_fit_the_skeletons_of_tccli() {
 #[test]
 fn requests_pass_the_models_of_the_python_sdk_unchanged() {
     let Some(tccli) = tool() else { return };
-    // The interpreter that has the SDK is the one that tccli runs in.
+    // tccli's own interpreter has the SDK.
     let script = fs::read_to_string(&tccli).unwrap();
     let python =
         script.lines().next().and_then(|line| line.strip_prefix("#!")).expect("tccli is a script");
@@ -225,7 +224,7 @@ fn requests_pass_the_models_of_the_python_sdk_unchanged() {
     }
 }
 
-/// Members that are null are those that were not given.
+/// Members that were not given are null.
 fn without_nulls(value: Value) -> Value {
     match value {
         Value::Object(members) => members
@@ -238,23 +237,23 @@ fn without_nulls(value: Value) -> Value {
     }
 }
 
-/// What came of a deployment.
+/// Result of a deployment.
 struct Deployed {
     result: Result<Option<String>, TccliError>,
-    /// What the platform got.
+    /// The requests that the platform got.
     sent: Vec<Sent>,
-    /// What the user was shown.
+    /// The lines that the user saw.
     said: Vec<String>,
 }
 
-/// Deploys with the real tccli against `answers`; returns what happened and what was sent.
+/// Deploys with the real tccli against `answers`; returns the result and the requests.
 fn deployed(
     function: &str,
     answers: impl Fn(&str, usize) -> Value + Send + 'static,
 ) -> Option<Deployed> {
     let tccli = tool()?;
     let (home, folder) = (tempfile::tempdir().unwrap(), project(function));
-    // A program called tccli that is the real one in a quiet environment.
+    // A program named tccli that runs the real one with an empty environment.
     let wrapper = home.path().join("tccli");
     let script = format!(
         "#!/bin/sh\nexec env -i HOME='{}' PATH=\"$PATH\" TENCENTCLOUD_SECRET_ID=AKIDEXAMPLE \
@@ -357,7 +356,7 @@ fn a_new_function_is_created_published_and_provisioned_by_the_real_tccli() {
     );
 }
 
-/// The platform's word on a version's instances.
+/// The platform's answer about a version's instances.
 fn started(version: &str, status: &str) -> Value {
     let of = json!({"Qualifier": version, "Status": status, "StatusReason": "why",
         "TriggerActions": null, "AllocatedProvisionedConcurrencyNum": 2,
@@ -371,7 +370,7 @@ fn pointing(version: &str) -> Value {
     json!({"Name": "$DEFAULT", "FunctionVersion": version, "RoutingConfig": routing})
 }
 
-/// How a function with version 2 and its instances answers until version 3 has started.
+/// Answers about a function with version 2 and its instances, until version 3 has started.
 fn of_version_2(action: &str, nth: usize) -> Value {
     match (action, nth) {
         ("GetFunction", _) => json!({"Status": "Active"}),
@@ -398,7 +397,7 @@ fn callers_move_to_the_new_version_and_the_older_ones_instances_end() {
     assert_eq!(
         actions(&sent[sent.len() - 5..]),
         expected,
-        "in this order: no caller is sent to instances that have ended"
+        "callers are moved before the instances end"
     );
     let older = json!({"FunctionName": "hello-web", "Namespace": "greetings", "Qualifier": "2"});
     assert_eq!(sent.last().unwrap().body, older);
@@ -430,7 +429,7 @@ fn instances_of_an_older_version_stay_while_another_alias_uses_them() {
 }
 
 #[test]
-fn an_alias_that_shares_its_callers_out_is_left_alone() {
+fn an_alias_that_splits_its_callers_is_not_changed() {
     let answered = deployed(FULL, |action, nth| {
         let mut answer = of_version_2(action, nth);
         if action == "GetAlias" {
@@ -444,14 +443,14 @@ fn an_alias_that_shares_its_callers_out_is_left_alone() {
     assert_eq!(actions(&sent).last(), Some(&"GetAlias"));
     let last = said.last().unwrap();
     assert!(
-        last.contains("alias $DEFAULT shares its callers out")
+        last.contains("alias $DEFAULT splits its callers")
             && last.contains("--FunctionVersion '3'"),
         "{last}"
     );
 }
 
 #[test]
-fn an_alias_of_ones_own_is_made_where_it_is_missing() {
+fn a_missing_alias_is_created() {
     let function = FULL.replace("provisioned = 2", "provisioned = 2\nalias = \"live\"");
     let answered = deployed(&function, |action, nth| match action {
         "GetAlias" => json!({"Error": {"Code": "ResourceNotFound.Alias", "Message": "none"}}),
@@ -465,7 +464,7 @@ fn an_alias_of_ones_own_is_made_where_it_is_missing() {
 }
 
 #[test]
-fn instances_that_do_not_start_end_it_before_any_caller_is_moved() {
+fn instances_that_do_not_start_stop_a_deployment_before_callers_are_moved() {
     let answered = deployed(FULL, |action, nth| match action {
         "GetProvisionedConcurrencyConfig" => started("3", "Failed"),
         _ => of_version_2(action, nth),
@@ -479,10 +478,9 @@ fn instances_that_do_not_start_end_it_before_any_caller_is_moved() {
     assert_eq!(actions(&sent).last(), Some(&"GetProvisionedConcurrencyConfig"));
 }
 
-/// After `provisioned = 0` the alias still sends everybody to the last published version: that has
-/// to be said.
+/// After `provisioned = 0` the alias still sends all callers to the last published version.
 #[test]
-fn who_stops_provisioning_is_told_where_callers_still_go() {
+fn without_provisioning_it_names_the_version_that_callers_still_reach() {
     let Some(Deployed { result, said, .. }) = deployed(SMALL, of_version_2) else { return };
     assert_eq!(result.unwrap(), None);
     let last = said.last().unwrap();
@@ -494,7 +492,7 @@ fn who_stops_provisioning_is_told_where_callers_still_go() {
 }
 
 #[test]
-fn a_function_that_is_there_is_updated_and_not_published() {
+fn an_existing_function_is_updated_and_not_published() {
     let answers = |action: &str, _| {
         if action == "GetAlias" { pointing("$LATEST") } else { json!({"Status": "Active"}) }
     };
@@ -516,15 +514,16 @@ fn a_function_that_is_there_is_updated_and_not_published() {
     assert_eq!(
         sent[4].body["Environment"],
         json!({"Variables": []}),
-        "variables that are gone have to go"
+        "removed variables are deleted"
     );
 }
 
-/// An update cannot say the type, so that a Web function stayed the event function that it was.
+/// Regression: an update cannot change the type, so an event function stayed one although
+/// function.toml said Web.
 #[test]
-fn a_function_of_the_other_type_is_left_alone() {
+fn a_function_of_the_other_type_is_not_changed() {
     for (function, there, words) in [
-        (SMALL, "HTTP", "as a Web function, and function.toml says `type = \"event\"`"),
+        (SMALL, "HTTP", "as a Web function, and function.toml has `type = \"event\"`"),
         (FULL, "Event", "`type = \"web\"`"),
     ] {
         let answers = move |_: &str, _| json!({"Status": "Active", "Type": there});
@@ -540,7 +539,7 @@ fn a_function_of_the_other_type_is_left_alone() {
 }
 
 #[test]
-fn what_function_toml_no_longer_says_is_kept_and_named() {
+fn settings_that_function_toml_no_longer_has_are_kept_and_reported() {
     let answers = |action: &str, _| match action {
         "GetAlias" => pointing("$LATEST"),
         _ => {
@@ -551,7 +550,7 @@ fn what_function_toml_no_longer_says_is_kept_and_named() {
     let Some(Deployed { result, said, .. }) = deployed(SMALL, answers) else { return };
     assert_eq!(result.unwrap(), None);
     let kept: Vec<_> = said.iter().filter(|line| line.starts_with("kept ")).collect();
-    assert_eq!(kept.len(), 2, "90 s are what it has anyway: {kept:?}");
+    assert_eq!(kept.len(), 2, "90 s is the default: {kept:?}");
     assert!(
         kept[0].contains("description is still \"greets\"")
             && kept[1].contains("role is still \"reader\""),
@@ -559,8 +558,8 @@ fn what_function_toml_no_longer_says_is_kept_and_named() {
     );
 }
 
-/// The folder of images is one for all functions of a workspace: what was made last may be
-/// another's.
+/// All functions of a workspace share one folder of images: the image that was made last may be
+/// that of another function.
 #[test]
 fn another_functions_image_is_not_deployed() {
     let folder = project(SMALL);
@@ -586,13 +585,13 @@ fn another_functions_image_is_not_deployed() {
 }
 
 #[test]
-fn the_image_that_stands_for_nobodys_is_never_deployed() {
+fn the_placeholder_image_is_never_deployed() {
     let placeholder =
         "region = \"ap-guangzhou\"\nimage = \"ccr.ccs.tencentyun.com/namespace/function:v1\"\n";
     let deployment = read(&project(placeholder)).unwrap();
     let error = deployment.check().unwrap_err().to_string();
     assert!(error.contains("namespace/function:v1") && error.contains("just push"), "{error}");
-    assert!(deployment.summary().contains(&error), "a dry run says it, too");
+    assert!(deployment.summary().contains(&error), "a dry run reports it too");
     let folder = project(SMALL);
     assert!(read(&folder).unwrap().check().is_ok());
     assert_eq!(
@@ -602,10 +601,10 @@ fn the_image_that_stands_for_nobodys_is_never_deployed() {
     assert!(plan::image_name(project(placeholder).path()).is_err());
 }
 
-/// docker.io, and Hong Kong's registry for a function in Guangzhou, went to the platform without a
-/// word.
+/// Regression: images of docker.io, and of Hong Kong's registry for a function in Guangzhou, were
+/// sent to the platform without an error.
 #[test]
-fn an_image_that_the_platform_does_not_take_is_refused_before_anything_is_called() {
+fn an_image_that_the_platform_does_not_accept_is_refused_before_any_call() {
     for (image, words) in [
         (
             "docker.io/library/hello:v1",
@@ -623,7 +622,7 @@ fn an_image_that_the_platform_does_not_take_is_refused_before_anything_is_called
 }
 
 #[test]
-fn a_refusal_is_told_in_the_platforms_words_and_ends_it() {
+fn a_refusal_ends_the_deployment_with_the_platforms_message() {
     let refuse = |action: &str, _| match action {
         "GetFunction" => json!({"Error": {"Code": "ResourceNotFound.Function", "Message": "none"}}),
         _ => {
@@ -650,7 +649,7 @@ fn a_refusal_is_told_in_the_platforms_words_and_ends_it() {
 }
 
 #[test]
-fn without_tccli_or_credentials_it_says_what_to_do() {
+fn without_tccli_or_credentials_the_error_has_a_remedy() {
     let empty = tempfile::tempdir().unwrap();
     let around = TccliEnvironment {
         path: vec![empty.path().into()],
@@ -676,15 +675,26 @@ fn without_tccli_or_credentials_it_says_what_to_do() {
 }
 
 #[test]
-fn without_an_image_it_says_how_to_make_one() {
+fn without_an_image_the_error_states_how_to_make_one() {
     let folder = project(SMALL);
     fs::remove_dir_all(folder.path().join("target")).unwrap();
     let error = read(&folder).unwrap_err().to_string();
-    assert!(error.contains("just image"), "{error}");
+    // The story: of a dry run it asked for a push, which nobody can do before the image is there.
+    let (build, push) = (error.find("`just image`"), error.find("`just push`"));
+    assert!(build.is_some() && build < push && error.contains("no image yet"), "{error}");
+}
+
+/// `ap-guangzou` went to the platform without a word.
+#[test]
+fn a_region_that_is_not_known_is_named_with_a_known_one() {
+    let note = "`ap-guangzou`, which is not known here; did you mean `ap-guangzhou`?";
+    let mistyped = SMALL.replace("ap-guangzhou", "ap-guangzou");
+    assert!(read(&project(&mistyped)).unwrap().summary().contains(note));
+    assert!(!read(&project(SMALL)).unwrap().summary().contains("not known here"));
 }
 
 #[test]
-fn a_dry_run_tells_the_calls_their_order_and_the_benchs_word() {
+fn a_dry_run_prints_the_calls_in_order_with_the_benchs_verdicts() {
     let folder = project(FULL);
     fs::create_dir(folder.path().join("target/coldstart")).unwrap();
     let row = |id: &str| {
@@ -736,7 +746,10 @@ fn examples_pin_the_image_and_have_both_switches() {
         let file = |name: &str| &files.iter().find(|(file, _)| *file == name).unwrap().1;
         for name in ["main.tf", "serverless.yml", "knative.yaml", "s.yaml"] {
             assert!(file(name).contains(DIGEST), "{name}: {}", file(name));
-            assert!(file(name).contains("not measured; `just bench-coldstart` does it"), "{name}");
+            assert!(
+                file(name).contains("not measured; `just bench-coldstart` measures it"),
+                "{name}"
+            );
         }
         let on = function == FULL;
         assert!(
@@ -748,7 +761,7 @@ fn examples_pin_the_image_and_have_both_switches() {
         assert_eq!(
             named,
             if on { 3 } else { 0 },
-            "the version and its instances are in the namespace, too"
+            "the version and its instances are in the namespace too"
         );
         assert!(
             file("s.yaml")
@@ -762,9 +775,9 @@ fn examples_pin_the_image_and_have_both_switches() {
     }
 }
 
-/// The same keys in each of the files, in that tool's words.
+/// Each file has the same settings, with the tool's own keys.
 #[test]
-fn examples_have_what_starts_the_image_its_networks_its_log_and_its_triggers() {
+fn examples_have_command_networks_log_and_triggers() {
     let function =
         FULL.replace("type = \"web\"\n", "").replace("concurrency = 10\n", "") + TRIGGERS;
     let deployment = read(&project(&function)).unwrap();
@@ -812,7 +825,7 @@ fn examples_have_what_starts_the_image_its_networks_its_log_and_its_triggers() {
             &[
                 "          command:\n            - \"/bin/app\"\n",
                 "          args:\n            - \"--loud\"\n            - \"-v\"\n",
-                "# [vpc], [log], [[trigger]] of function.toml: things of Tencent Cloud",
+                "# [vpc], [log], [[trigger]] of function.toml: resources of Tencent Cloud",
             ],
         ),
         (
@@ -820,7 +833,7 @@ fn examples_have_what_starts_the_image_its_networks_its_log_and_its_triggers() {
             &[
                 "        entrypoint:\n          - \"/bin/app\"\n",
                 "        command:\n          - \"--loud\"\n          - \"-v\"\n",
-                "# [vpc], [log], [[trigger]] of function.toml: things of Tencent Cloud",
+                "# [vpc], [log], [[trigger]] of function.toml: resources of Tencent Cloud",
             ],
         ),
     ] {
@@ -834,7 +847,7 @@ fn examples_have_what_starts_the_image_its_networks_its_log_and_its_triggers() {
     assert!(file("main.tf").contains("enable_public_net = false\n"));
     assert!(file("serverless.yml").contains("publicAccess: false\n"));
     assert!(file("s.yaml").contains("      internetAccess: false\n"));
-    // Nothing of it where function.toml says nothing.
+    // Without these settings in function.toml the files do not have them.
     let files = read(&project(SMALL)).unwrap().files();
     for (name, text) in &files {
         for word in ["vpc", "trigger", "cls_", "cls:", "command", "internetAccess", "eip"] {
@@ -872,7 +885,7 @@ fn yaml_examples_are_yaml() {
 }
 
 #[test]
-fn the_terraform_example_is_written_as_terraform_writes() {
+fn the_terraform_example_is_formatted_as_terraform_does() {
     if Command::new("terraform").arg("version").output().is_err() {
         eprintln!("skipped: no `terraform` on PATH");
         return;

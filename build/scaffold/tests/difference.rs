@@ -1,5 +1,5 @@
-//! What a second deployment does about triggers: nothing, unless function.toml or the platform says
-//! another thing.
+//! Tests of a second deployment's triggers: nothing changes, unless function.toml or the platform
+//! has other settings.
 
 use scaffold::deploy::difference::{Difference, MARK, There, difference};
 use scaffold::deploy::function::Function;
@@ -21,7 +21,7 @@ fn there(kind: &str, name: &str, description: &str, mark: &str) -> There {
 const TIMER: &str = "[[trigger]]\ntype = \"timer\"\nname = \"t\"\ncron = \"0 * * * * * *\"\n";
 
 #[test]
-fn a_second_run_changes_nothing_and_what_is_gone_goes() {
+fn a_second_run_changes_nothing_and_removed_triggers_are_deleted() {
     let wanted = wanted(TIMER);
     let same = Difference { same: vec![0], ..Difference::default() };
     for description in ["0 * * * * * *", "{\"cron\":\"0 * * * * * *\"}"] {
@@ -35,7 +35,7 @@ fn a_second_run_changes_nothing_and_what_is_gone_goes() {
     assert_eq!(found, Difference { update: vec![0], ..Difference::default() });
     let found = difference(&wanted, &[other("")], "$DEFAULT");
     assert_eq!(found, Difference { foreign: vec![other("")], ..Difference::default() });
-    // Only what we made goes, also when the alias is another now.
+    // Only triggers that a deployment made are deleted, even if the alias has changed.
     let found = difference(&[], &[other(""), other(MARK)], "$DEFAULT");
     assert_eq!(found, Difference { remove: vec![other(MARK)], ..Difference::default() });
     let found = difference(&wanted, &[other(MARK)], "live");
@@ -43,7 +43,7 @@ fn a_second_run_changes_nothing_and_what_is_gone_goes() {
 }
 
 #[test]
-fn the_platforms_own_members_and_numbers_as_text_are_no_change() {
+fn additional_members_and_numbers_as_text_are_not_a_change() {
     let wanted = wanted(
         "[[trigger]]\ntype = \"ckafka\"\ninstance = \"ckafka-1\"\ntopic = \"t\"\n[[trigger]]\n\
          type = \"http\"\nauth = \"none\"\n[[trigger]]\ntype = \"cos\"\nbucket = \"p-1\"\n\

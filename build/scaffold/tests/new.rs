@@ -1,5 +1,6 @@
-//! New projects: made in a temporary folder, built, tested and packed by the commands of their
-//! justfile. All kinds share compiled files, which are kept between runs (CARGO_TARGET_TMPDIR).
+//! Tests of new projects: each is made in a temporary folder, then built, tested and packed by the
+//! commands of its justfile. All kinds share compiled files, which are kept between runs
+//! (CARGO_TARGET_TMPDIR).
 
 use scaffold::client::{CLIENTS, Client};
 use scaffold::deploy::function::Function;
@@ -17,11 +18,11 @@ fn root() -> PathBuf {
         .expect("the repository is there")
 }
 
-/// A project of that kind in `folder`, with the repository's own choice of versions: they are on
-/// this machine already.
+/// Makes a project of this kind in `folder`, with the repository's lock file, whose versions this
+/// machine has already.
 fn made(folder: &Path, kind: &Kind, calls: Option<&Client>) -> PathBuf {
     let calling = calls.map_or_else(String::new, |client| format!("-{}", client.name));
-    let name = Name::parse(&format!("new-{}{calling}", kind.name)).expect("a kind's name does");
+    let name = Name::parse(&format!("new-{}{calling}", kind.name)).expect("a kind's name is valid");
     let path = folder.join(name.as_str());
     let path =
         project::create(&path, kind, calls, &name, &Source::Path(root())).expect("it is made");
@@ -38,7 +39,7 @@ fn command(program: impl AsRef<std::ffi::OsStr>, project: &Path) -> Command {
     command
 }
 
-/// Runs it; fails with everything that it said.
+/// Runs it; panics with its output if it fails.
 fn done(command: &mut Command) -> String {
     let Output { status, stdout, stderr } = command.output().expect("it can be started");
     let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
@@ -46,14 +47,14 @@ fn done(command: &mut Command) -> String {
     stdout.into_owned()
 }
 
-/// `--offline` where everything is here; otherwise cargo may fetch.
+/// `--offline` if this machine has all packages; otherwise cargo may fetch.
 fn offline(project: &Path) -> &'static [&'static str] {
     let mut question = command(env!("CARGO"), project);
     let known = question.args(["metadata", "--offline", "--format-version=1"]).output();
     if known.is_ok_and(|known| known.status.success()) { &["--offline"] } else { &[] }
 }
 
-/// The image tool beside this test; a run of this package alone has to build it first.
+/// The image tool beside this test; if only this package is tested, it is built first.
 fn microimage() -> PathBuf {
     let test = env::current_exe().expect("a process knows its file");
     let folder = test.parent().and_then(Path::parent).expect("tests are in deps/");
@@ -94,7 +95,7 @@ fn every_kind_passes_its_own_tests_and_the_first_becomes_an_image() {
     let image: serde_json::Value = serde_json::from_str(&image).unwrap();
     assert_eq!(image["reference"], "new-event:latest");
     assert!(image["manifest_digest"].as_str().unwrap().starts_with("sha256:"), "{image}");
-    // Flags or a profile that did not come along weigh more than this (SPECIFICATION.md).
+    // Without the flags or the profile the layer would be larger than this (SPECIFICATION.md).
     assert!(image["total_compressed_bytes"].as_u64().unwrap() < 1 << 20, "{image}");
     let checked = done(command(microimage(), project).arg("check"));
     assert!(checked.contains("0 failed"), "{checked}");
@@ -108,7 +109,7 @@ fn carries_the_flags_and_the_profile_of_the_repository() {
     let files = project::files(&KINDS[0], None, &name, &Source::Path(root()));
     let theirs = |file: &str| table(&files.iter().find(|(path, _)| path == file).unwrap().1);
     let mut settings = ours(".cargo/config.toml");
-    settings.remove("profile"); // of the host tools, and of what only functions that call out have
+    settings.remove("profile"); // for host tools, and for packages of functions that call out
     assert_eq!(theirs(".cargo/config.toml"), settings);
     assert_eq!(
         theirs("Cargo.toml")["profile"]["release"],
@@ -120,8 +121,8 @@ fn carries_the_flags_and_the_profile_of_the_repository() {
     );
 }
 
-/// Each client with a kind of its own: the pair compiles without a warning, passes its tests, and
-/// has the repository's profile.
+/// Each client with another kind: the pair compiles without a warning, passes its tests, and has
+/// the repository's profile.
 #[test]
 fn a_client_combines_with_a_kind() {
     let folder = tempfile::tempdir().unwrap();
@@ -170,7 +171,7 @@ fn every_client_combines_with_every_kind() {
 }
 
 #[test]
-fn leaves_no_placeholder_and_tells_the_kinds_apart() {
+fn leaves_no_placeholder_and_adapts_files_to_the_kind() {
     for kind in &KINDS {
         let files = project::files(
             kind,
@@ -179,7 +180,7 @@ fn leaves_no_placeholder_and_tells_the_kinds_apart() {
             &Source::Git("https://example.org/f".into()),
         );
         for (path, text) in &files {
-            let justfile = path == "justfile"; // has double braces of its own
+            let justfile = path == "justfile"; // just's own syntax has double braces
             assert!(justfile || !text.contains("{{"), "{path}: {text}");
         }
         let of =
@@ -205,7 +206,7 @@ fn leaves_no_placeholder_and_tells_the_kinds_apart() {
             "{readme}"
         );
         assert!(readme.contains("cargo install --locked --git https://example.org/f"), "{readme}");
-        // Without cargo-generate, at least its script is compared.
+        // This compares cargo-generate's script even if cargo-generate is missing.
         let script =
             fs::read_to_string(root().join("template/kind.rhai")).unwrap().replace("\\n", "\n");
         let invoked: Vec<_> =
@@ -216,7 +217,7 @@ fn leaves_no_placeholder_and_tells_the_kinds_apart() {
 }
 
 #[test]
-fn the_templates_own_function_toml_is_what_an_event_function_gets() {
+fn an_event_function_gets_the_templates_own_function_toml() {
     let files =
         project::files(&KINDS[0], None, &Name::parse("hello").unwrap(), &Source::Path(root()));
     let theirs = &files.iter().find(|(path, _)| path == "function.toml").unwrap().1;
@@ -284,7 +285,7 @@ fn tree(root: &Path) -> Vec<(String, String)> {
 }
 
 #[test]
-fn writes_nothing_where_something_is_or_a_workspace_would_claim_it() {
+fn refuses_an_existing_path_and_a_path_inside_a_workspace() {
     let folder = tempfile::tempdir().unwrap();
     let create = |path: &Path| {
         project::create(path, &KINDS[0], None, &Name::of(path).unwrap(), &Source::Path(root()))
@@ -304,7 +305,8 @@ fn writes_nothing_where_something_is_or_a_workspace_would_claim_it() {
     assert_eq!(left, ["Cargo.toml"], "not even a parent folder was made");
 }
 
-/// The README's own example, `just new ../hello`, was refused: the path began with the workspace's.
+/// Regression: the README's own example, `just new ../hello`, was refused, because the path began
+/// with the workspace's.
 #[test]
 fn a_path_that_leads_out_of_a_workspace_is_outside() {
     let folder = tempfile::tempdir().unwrap();

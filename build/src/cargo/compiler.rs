@@ -1,5 +1,6 @@
-//! Which C compiler makes the C code of an x86-64 function. The workspace's .cargo/config.toml says
-//! `musl-gcc`; where that is not there, or makes code for another processor, another one is chosen
+//! C compiler of a function for x86-64. The workspace's .cargo/config.toml names `musl-gcc`. If
+//! that is missing, or compiles for another processor, this file chooses another compiler. cc-rs,
+//! "External configuration via environment variables".
 //! that is. cc-rs, "External configuration via environment variables".
 
 use super::CargoError;
@@ -9,32 +10,32 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// What cc-rs reads for the target of x86-64 images.
+/// The variable with the C compiler that cc-rs uses for x86-64 images.
 pub const CC_VARIABLE: &str = "CC_x86_64_unknown_linux_musl";
 const AR_VARIABLE: &str = "AR_x86_64_unknown_linux_musl";
 
 /// The C compiler of x86-64 functions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum CCompiler {
-    /// What the environment or .cargo/config.toml says.
+    /// The compiler that the environment or .cargo/config.toml names.
     #[default]
     AsConfigured,
-    /// Debian's compiler for x86-64: this machine's own, or a cross compiler.
+    /// Debian's compiler for x86-64: the native one, or a cross compiler.
     Gcc(PathBuf),
-    /// Zig's, which is a cross compiler on every machine.
+    /// Zig's compiler, which cross-compiles on every machine.
     Zig(PathBuf),
-    /// None was found.
+    /// No compiler was found.
     Missing,
 }
 
-/// What a build is given.
-pub(super) struct Given {
+/// Compiler settings of a build.
+pub(super) struct CompilerSettings {
     pub variables: Vec<(&'static str, PathBuf)>,
     pub notice: String,
 }
 
 impl CCompiler {
-    /// Looks for one: `set` is [`CC_VARIABLE`] in the environment, `search` the folders of its
+    /// Looks for a compiler. `set` is the value of [`CC_VARIABLE`]; `search` are the folders of
     /// PATH.
     pub fn find(set: Option<&OsStr>, search: &[PathBuf]) -> CCompiler {
         let is_x86_64_linux = cfg!(all(target_os = "linux", target_arch = "x86_64"));
@@ -51,7 +52,7 @@ impl CCompiler {
         if set.is_some_and(|set| !set.is_empty()) {
             return CCompiler::AsConfigured;
         }
-        // On another processor it is that one's.
+        // On another processor, `musl-gcc` compiles for that processor.
         if is_x86_64_linux && find("musl-gcc").is_some() {
             return CCompiler::AsConfigured;
         }
@@ -61,16 +62,16 @@ impl CCompiler {
             .unwrap_or(CCompiler::Missing)
     }
 
-    /// What is set for a build in `workspace`, whose target folder is `target`; nothing where the
-    /// workspace names a compiler of its own.
+    /// The settings of a build in `workspace` with the target folder `target`; `None` if the
+    /// workspace names its own compiler.
     ///
     /// # Errors
-    /// The wrapper cannot be written.
+    /// The wrapper script cannot be written.
     pub(super) fn give(
         &self,
         workspace: &Path,
         target: &Path,
-    ) -> Result<Option<Given>, CargoError> {
+    ) -> Result<Option<CompilerSettings>, CargoError> {
         let (program, variables) = match self {
             CCompiler::AsConfigured | CCompiler::Missing => return Ok(None),
             _ if names_another(workspace) => return Ok(None),
@@ -90,21 +91,21 @@ impl CCompiler {
             }
         };
         let notice = format!(
-            "C code is compiled by `{program}` and not by `musl-gcc`: the digest is \
-             another one, and equal only on machines that do the same"
+            "C code is compiled by `{program}`, not by `musl-gcc`: the digest \
+             differs, and is equal only on machines that use the same compiler"
         );
-        Ok(Some(Given { variables, notice }))
+        Ok(Some(CompilerSettings { variables, notice }))
     }
 }
 
-/// Whether .cargo/config.toml names another compiler than `musl-gcc`, which its owner means.
+/// Whether .cargo/config.toml names a compiler other than `musl-gcc`.
 fn names_another(workspace: &Path) -> bool {
     let text = fs::read_to_string(workspace.join(".cargo/config.toml")).unwrap_or_default();
     text.lines()
         .any(|line| line.trim_start().starts_with(CC_VARIABLE) && !line.contains("\"musl-gcc\""))
 }
 
-/// Zig takes the target in its own words: what cc-rs says of it for clang is dropped.
+/// Script that removes the target options that cc-rs passes to clang: Zig has its own.
 fn cc_script(zig: &Path) -> String {
     format!(
         "#!/bin/sh\nfor argument; do\n    shift\n    case $argument in\n        --target=* | \
@@ -118,7 +119,7 @@ fn ar_script(zig: &Path) -> String {
     format!("#!/bin/sh\nexec {} ar \"$@\"\n", quoted(zig))
 }
 
-/// A path as one word of sh(1).
+/// Quotes a path as one word of sh(1).
 fn quoted(path: &Path) -> String {
     format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
 }
@@ -144,7 +145,7 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    fn the_first_that_makes_code_for_x86_64_is_chosen() {
+    fn the_first_compiler_for_x86_64_is_chosen() {
         let (gcc, zig) = ("x86_64-linux-gnu-gcc", "zig");
         let of = |set: Option<&str>, is_x86_64_linux: bool, there: &[&str]| {
             CCompiler::choose(set.map(OsStr::new), is_x86_64_linux, &|program| {
@@ -158,7 +159,7 @@ mod tests {
             (None, true, &[], CCompiler::Missing),
             (Some(""), true, &[], CCompiler::Missing),
             (Some("clang"), true, &[zig], CCompiler::AsConfigured),
-            // there it makes code for another processor
+            // on another processor, `musl-gcc` compiles for that one
             (None, false, &["musl-gcc"], CCompiler::Missing),
             (None, false, &["musl-gcc", gcc], CCompiler::Gcc(gcc.into())),
             (None, false, &["musl-gcc", zig], CCompiler::Zig(zig.into())),
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wrapper_drops_what_zig_does_not_take() {
+    fn the_wrapper_removes_options_that_zig_refuses() {
         let home = tempfile::tempdir().expect("a folder");
         let zig = home.path().join("it's zig");
         write_script(&zig, "#!/bin/sh\nfor word; do echo \"$word\"; done\n").expect("a script");
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_compiler_that_the_workspace_names_stays() {
+    fn a_compiler_that_the_workspace_names_is_kept() {
         let home = tempfile::tempdir().expect("a folder");
         fs::create_dir(home.path().join(".cargo")).expect("a folder");
         let gcc = CCompiler::Gcc("/usr/bin/x86_64-linux-gnu-gcc".into());

@@ -1,6 +1,6 @@
-//! Linker wrapper: rustc calls this program as its linker (`-Clinker-flavor=ld.lld`). It passes
-//! rust-lld the order of functions, removes code that a stripped program cannot use, and leaves the
-//! rest to rust-lld. LLD's documentation: `--symbol-ordering-file`, `--strip-all`.
+//! Linker wrapper: rustc calls this program as its linker (`-Clinker-flavor=ld.lld`). It passes the
+//! order of functions to rust-lld, and removes code that a stripped program cannot use. rust-lld
+//! does the rest. LLD's documentation: `--symbol-ordering-file`, `--strip-all`.
 
 use super::omit::{self, SourceOfStd, Symboliser, omit_symboliser};
 use crate::order::Order;
@@ -12,13 +12,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
-/// First of rustc's arguments for a linker of LLD's flavour; no user types it first.
+/// First argument that rustc passes to a linker of LLD's flavour; no user types it first.
 pub const FIRST_ARGUMENT: &str = "-flavor";
-/// Flag with the order file; ours, not LLD's.
+/// Option with the order file; it belongs to this wrapper, not to LLD.
 pub const ORDER_ARGUMENT: &str = "--function-order=";
 /// rustc's arguments for `strip = "symbols"`.
 const STRIP: [&str; 2] = ["--strip-all", "-s"];
-/// Found on the search path that rustc sets for its linker.
+/// Name of the linker on the search path that rustc sets.
 const LINKER: &str = "rust-lld";
 
 /// Why a program was not linked.
@@ -32,7 +32,7 @@ pub enum LinkError {
         /// The underlying I/O error.
         source: io::Error,
     },
-    /// The linker is not there.
+    /// The linker cannot be run.
     #[error(
         "`rust-lld` cannot be run: {0}; it comes with the Rust toolchain (`rustup component add \
          llvm-tools`)"
@@ -67,8 +67,8 @@ pub fn link(arguments: impl Iterator<Item = OsString>) -> Result<ExitStatus, Lin
     {
         let list = Path::new(&list[ORDER_ARGUMENT.len()..]);
         let mut order = String::from_utf8_lossy(&read(list)?).into_owned();
-        // The program's own functions are in no library's list, and the first request uses most of
-        // them.
+        // No library's list contains the program's own functions, and the first request uses most
+        // of them.
         if let Some(name) = crate_name(output) {
             order = format!("{order}\n{name}::*\n");
         }
@@ -84,14 +84,15 @@ pub fn link(arguments: impl Iterator<Item = OsString>) -> Result<ExitStatus, Lin
             .map_err(|source| LinkError::File { path: file.clone(), source })?;
         let mut argument = OsString::from("--symbol-ordering-file=");
         argument.push(&file);
-        // The order has names of other profiles and functions that this program may not have.
+        // The order contains names from other profiles, and functions that this program may lack.
         command.arg(argument).arg("--no-warn-symbol-ordering");
     }
     command.status().map_err(LinkError::Start)
 }
 
-/// Links a copy of an object file in its place, if there is anything to remove. rustc's own file is
-/// unchanged, because it may be linked again. Returns why the symboliser was kept, if it was.
+/// Links a changed copy of an object file in its place, if the file contains the symboliser.
+/// rustc's own file stays unchanged, because it may be linked again. Returns why the symboliser was
+/// kept, if it was.
 fn without_symboliser(
     argument: &mut OsString,
     source: SourceOfStd<'_>,
@@ -134,7 +135,7 @@ fn write_notice(place: &Path, kept: Option<&str>) -> Result<(), LinkError> {
 pub(super) fn notice(executable: &Path) -> Option<String> {
     let file = format!("{}.notice", executable.file_name()?.to_str()?.replace('-', "_"));
     let folder = executable.parent()?;
-    // rustc links a binary in deps/, an example where it stays.
+    // rustc links a binary in deps/, and an example in its final folder.
     [folder.join("deps"), folder.to_owned()]
         .iter()
         .find_map(|folder| fs::read_to_string(folder.join(&file)).ok())
@@ -148,8 +149,9 @@ fn sysroot(arguments: &[OsString]) -> Option<&Path> {
     })
 }
 
-/// Orders the objects so that musl's `_init`, three bytes that every start calls, is not alone in a
-/// page: it is where the first object has it, and behind all code if that is crt1.o.
+/// Orders the objects so that musl's `_init`, three bytes that every start calls, does not have a
+/// page of its own. It is placed by the first object that has it; if that is crt1.o, it is after
+/// all code.
 fn initialise_before_text(arguments: &mut [OsString]) {
     let named = |name: &str| {
         arguments
@@ -186,8 +188,8 @@ fn read(path: &Path) -> Result<Vec<u8>, LinkError> {
     fs::read(path).map_err(|source| LinkError::File { path: path.to_owned(), source })
 }
 
-/// Collects the names that an object file or an archive of object files defines. Other files (rustc
-/// keeps its metadata in archives) define nothing that is linked.
+/// Collects the names that an object file or an archive of object files defines. Other files
+/// (archives contain rustc's metadata) define no linked name.
 fn collect(bytes: &[u8], symbols: &mut Vec<String>) {
     if let Ok(archive) = ArchiveFile::parse(bytes) {
         for member in archive.members().flatten() {
@@ -242,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_file_defines_nothing() {
+    fn other_files_define_nothing() {
         let mut symbols = Vec::new();
         for bytes in [
             &b""[..],

@@ -1,6 +1,6 @@
-//! Removes a function from an object file before it is linked: std's reader of DWARF, which a
-//! stripped program contains and cannot use. It reads and edits ELF, and calls no linker. System V
-//! ABI: "Sections", "Symbol Table", "Relocation"; Linux Standard Base: "Exception Frames".
+//! Edit of an object file before linking: makes std's DWARF reader unreachable, which a stripped
+//! program contains and cannot use. It reads and edits ELF, and calls no linker. System V ABI:
+//! "Sections", "Symbol Table", "Relocation"; Linux Standard Base: "Exception Frames".
 //!
 //! std links that reader into every program, for the names in a backtrace. It is a fifth of a small
 //! function, and in a program without symbols it finds nothing: each frame is `<unknown>` with it
@@ -17,8 +17,8 @@ use std::mem::offset_of;
 use std::ops::Range;
 
 /// The function through which std calls the reader, by its [`crate::order::name`].
-const NECK: &str = "<std::backtrace_rs::symbolize::gimli::Cache>::with_global";
-/// A word that its symbol contains in every mangling.
+const ENTRY: &str = "<std::backtrace_rs::symbolize::gimli::Cache>::with_global";
+/// A word that is part of its symbol in every mangling.
 const WORD: &str = "with_global";
 /// Its declaration in std's source: it returns nothing, so if it returns at once, its callers
 /// behave as if nothing had been found.
@@ -60,9 +60,9 @@ pub(super) enum Symboliser {
 /// its own cache. Everything else, and any file that is not a relocatable ELF file, stays
 /// unchanged.
 pub(super) fn omit_symboliser(bytes: &mut [u8], source: SourceOfStd<'_>) -> Symboliser {
-    let necks = necks(bytes, source).unwrap_or_default();
-    let necks: std::result::Result<Vec<_>, _> = necks.into_iter().collect();
-    match necks {
+    let entries = entries(bytes, source).unwrap_or_default();
+    let entries: std::result::Result<Vec<_>, _> = entries.into_iter().collect();
+    match entries {
         Err(why) => Symboliser::Kept(why),
         Ok(edits) if edits.is_empty() => Symboliser::Absent,
         Ok(edits) => {
@@ -101,11 +101,11 @@ impl Edit {
     }
 }
 
-/// The edits that make one function return at once, or why there are none.
-type Neck = std::result::Result<Vec<Edit>, &'static str>;
+/// The edits that make one function return at once, or why it stays.
+type EntryEdits = std::result::Result<Vec<Edit>, &'static str>;
 
-/// Each definition of [`NECK`] in the file.
-fn necks(bytes: &[u8], source: SourceOfStd<'_>) -> Result<Vec<Neck>> {
+/// The edits for each definition of [`ENTRY`] in the file.
+fn entries(bytes: &[u8], source: SourceOfStd<'_>) -> Result<Vec<EntryEdits>> {
     let header = Elf::parse(bytes)?;
     let Some(code) = Code::of(header) else { return Ok(Vec::new()) };
     let sections = header.sections(ENDIAN, bytes)?;
@@ -119,7 +119,7 @@ fn necks(bytes: &[u8], source: SourceOfStd<'_>) -> Result<Vec<Neck>> {
     for (index, symbol) in object.symbols.enumerate() {
         let mangled = object.symbol_name(symbol);
         let is_neck = |name: &str| {
-            name.strip_prefix(NECK).is_some_and(|rest| rest.is_empty() || rest.starts_with("::<"))
+            name.strip_prefix(ENTRY).is_some_and(|rest| rest.is_empty() || rest.starts_with("::<"))
         };
         if !mangled.contains(WORD) || !is_neck(&crate::order::name(mangled)) {
             continue;
@@ -173,7 +173,7 @@ impl Object<'_> {
         index: SymbolIndex,
         symbol: &Symbol,
         home: SectionIndex,
-    ) -> Result<Neck> {
+    ) -> Result<EntryEdits> {
         const CODE: elf::SectionFlags = elf::SectionFlags(elf::SHF_ALLOC.0 | elf::SHF_EXECINSTR.0);
         let section = self.sections.section(home)?;
         let room = section.data(ENDIAN, self.bytes)?.len();
@@ -202,7 +202,7 @@ impl Object<'_> {
             .filter(|(_, it)| {
                 let name = self.symbol_name(it);
                 name.contains(WORD)
-                    && crate::order::name(name).strip_prefix(NECK) == Some("::MAPPINGS_CACHE")
+                    && crate::order::name(name).strip_prefix(ENTRY) == Some("::MAPPINGS_CACHE")
             })
             .filter_map(|(at, it)| self.symbols.symbol_section(ENDIAN, it, at).ok().flatten())
             .collect();
@@ -243,7 +243,8 @@ impl Object<'_> {
                 }
             }
         }
-        // A frame of an unknown form would afterwards describe the code behind the function.
+        // With a frame of an unknown form, the frame would afterwards describe the code after the
+        // function.
         Ok(match (frames, uses_cache) {
             (1, true) => Ok(edits),
             (1, false) => Err("`with_global` does not use its cache"),
@@ -254,9 +255,9 @@ impl Object<'_> {
 
 /// What differs between architectures.
 struct Code {
-    /// A function that returns at once.
+    /// Machine code of a function that returns at once.
     stop: &'static [u8],
-    /// The relocation by which a frame refers to its function's begin: 32 bits, relative.
+    /// Relocation by which a frame refers to its function's start: 32 bits, relative.
     begins: elf::RelocationType,
 }
 
@@ -280,8 +281,8 @@ mod tests {
     use std::process::Command;
 
     const TARGETS: [&str; 2] = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
-    /// The neck as std has it: it uses its cache and returns nothing.
-    const NECK_OF_STD: &str = "#[inline(never)]
+    /// The function as std has it: it uses its cache and returns nothing.
+    const ENTRY_OF_STD: &str = "#[inline(never)]
         fn with_global(what: usize) {
             static mut MAPPINGS_CACHE: [usize; 8] = [1; 8];
             unsafe { reader(&raw mut MAPPINGS_CACHE, what); reader(&raw mut MAPPINGS_CACHE, 1); }
@@ -289,14 +290,14 @@ mod tests {
         #[unsafe(no_mangle)]
         pub extern \"C\" fn resolve(what: usize) { Cache::with_global(what) }";
 
-    /// A crate that is called std and has `neck` in it, as rustc compiles it.
-    fn compiled(target: &str, neck: &str) -> Option<Vec<u8>> {
+    /// A crate named std that contains `entry`, as rustc compiles it.
+    fn compiled(target: &str, entry: &str) -> Option<Vec<u8>> {
         let text = format!(
             "#![no_std]
             pub mod backtrace_rs {{ pub mod symbolize {{ pub mod gimli {{
                 pub struct Cache;
                 unsafe extern \"C\" {{ fn reader(cache: *mut [usize; 8], what: usize) -> usize; }}
-                impl Cache {{ {neck} }}
+                impl Cache {{ {entry} }}
             }} }} }}"
         );
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -316,7 +317,7 @@ mod tests {
         status.success().then(|| fs::read(&object).expect("rustc has written it"))
     }
 
-    /// What std's source says today.
+    /// The declaration in std's current source.
     fn signed() -> Option<String> {
         Some("unsafe fn with_global(f: impl FnOnce(&mut Self)) { f() }".to_owned())
     }
@@ -324,26 +325,25 @@ mod tests {
     #[test]
     fn the_symboliser_returns_at_once_and_calls_nothing() {
         for target in TARGETS {
-            let Some(before) = compiled(target, NECK_OF_STD) else { continue };
+            let Some(before) = compiled(target, ENTRY_OF_STD) else { continue };
             let mut after = before.clone();
             assert_eq!(omit_symboliser(&mut after, &signed), Symboliser::Omitted, "{target}");
             let file = object::File::parse(&*after).expect("it is still an object file");
-            let neck = file
+            let entry = file
                 .symbols()
                 .find(|it| it.name().is_ok_and(|name| crate::order::name(name).ends_with(WORD)))
                 .expect("it is still there");
             let section = file
-                .section_by_index(neck.section_index().expect("a section of its own"))
+                .section_by_index(entry.section_index().expect("a section of its own"))
                 .expect("it is in the file");
             let code = section.data().expect("it lies in the file");
             assert!([&[0xc3][..], &[0xc0, 0x03, 0x5f, 0xd6]].contains(&code), "{code:x?}");
-            assert_eq!((neck.size(), section.relocations().count()), (code.len() as u64, 0));
+            assert_eq!((entry.size(), section.relocations().count()), (code.len() as u64, 0));
             let resolve = file.section_by_name(".text.resolve").expect("its caller is as it was");
             let unchanged = object::File::parse(&*before).unwrap();
             let unchanged = unchanged.section_by_name(".text.resolve").unwrap();
             assert_eq!(resolve.data(), unchanged.data());
-            // Its frame is the one whose size is the function's; there is none of the old size any
-            // more.
+            // Its frame has the function's new size; no frame of the old size is left.
             let sizes = |bytes: &[u8], size: u32| {
                 let file = object::File::parse(bytes).unwrap();
                 let frames = file.section_by_name(".eh_frame").expect("unwinding was asked for");
@@ -355,22 +355,22 @@ mod tests {
                 };
                 places.iter().filter(has_size).count()
             };
-            // On some machines the caller is as short as that.
+            // On some machines the caller is equally short.
             let short = code.len() as u32;
             assert_eq!(sizes(&after, short), sizes(&before, short) + 1, "{target}");
             assert_eq!(omit_symboliser(&mut after, &signed), Symboliser::Absent, "nothing is left");
         }
     }
 
-    /// Panics would become undefined if a function that returns a value were made to return at
-    /// once.
+    /// A function that returns a value must not be changed: its callers' behaviour would become
+    /// undefined.
     #[test]
-    fn a_function_of_another_shape_stays_as_it_is() {
+    fn a_function_of_another_form_is_unchanged() {
         let no_source: fn() -> Option<String> = || None;
         let returns = || signed().map(|it| it.replace(") {", ") -> bool {"));
         let with = |from: &str, to: &str| {
-            assert!(NECK_OF_STD.contains(from), "{from}");
-            NECK_OF_STD.replace(from, to)
+            assert!(ENTRY_OF_STD.contains(from), "{from}");
+            ENTRY_OF_STD.replace(from, to)
         };
         let returning = with("(what: usize) {\n", "(what: usize) -> usize {\n")
             .replace("reader(&raw mut MAPPINGS_CACHE, 1);", "reader(&raw mut MAPPINGS_CACHE, 1)")
@@ -384,14 +384,14 @@ mod tests {
             "#[inline(never)] #[unsafe(link_section = \".text.resolve\")]",
         );
         let cases: [(&str, &str, SourceOfStd<'_>, &str); 5] = [
-            ("std is not known", NECK_OF_STD, &no_source, "is not known"),
-            ("std says that it returns a value", NECK_OF_STD, &returns, "is not known"),
+            ("std is not known", ENTRY_OF_STD, &no_source, "is not known"),
+            ("std says that it returns a value", ENTRY_OF_STD, &returns, "is not known"),
             ("it returns a value", &returning, &no_source, "is not known"),
             ("it is another function", &without_cache, &signed, "does not use its cache"),
             ("it shares its section", &in_company, &signed, "not alone"),
         ];
-        for (what, neck, source, why) in cases {
-            let Some(before) = compiled(TARGETS[0], neck) else { return };
+        for (what, entry, source, why) in cases {
+            let Some(before) = compiled(TARGETS[0], entry) else { return };
             let mut after = before.clone();
             match omit_symboliser(&mut after, source) {
                 Symboliser::Kept(found) => assert!(found.contains(why), "{what}: {found}"),
@@ -402,16 +402,16 @@ mod tests {
     }
 
     #[test]
-    fn other_functions_of_a_similar_name_are_not_meant() {
-        let other = NECK_OF_STD.replace("with_global(", "with_globally(");
+    fn functions_with_similar_names_are_unchanged() {
+        let other = ENTRY_OF_STD.replace("with_global(", "with_globally(");
         let Some(mut bytes) = compiled(TARGETS[0], &other) else { return };
         assert_eq!(omit_symboliser(&mut bytes, &signed), Symboliser::Absent);
     }
 
-    /// With a new toolchain this fails until somebody has read the function's source: then its id
-    /// belongs into READ.
+    /// With a new toolchain this fails until its std's source has been read; then add its id to
+    /// READ.
     #[test]
-    fn the_toolchain_in_use_is_one_that_was_read_or_can_be() {
+    fn the_source_of_this_toolchains_std_was_read_or_is_installed() {
         let run = |arguments: &[&str]| {
             let output = Command::new("rustc").args(arguments).output().expect("rustc runs");
             String::from_utf8_lossy(&output.stdout).trim().to_owned()
@@ -419,7 +419,7 @@ mod tests {
         let sysroot = std::path::PathBuf::from(run(&["--print", "sysroot"]));
         let source = fs::read_to_string(sysroot.join(SOURCE)).ok();
         if let Some(source) = &source {
-            assert!(returns_nothing(source), "`with_global` has another signature: read it anew");
+            assert!(returns_nothing(source), "`with_global` has another signature: read it again");
         }
         for target in TARGETS {
             let folder = sysroot.join("lib/rustlib").join(target).join("lib");
@@ -440,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_is_read_to_its_end() {
+    fn a_signature_is_compared_completely() {
         let source = |signature: &str| format!("impl Cache {{ {signature} {{ f() }} }}");
         assert!(returns_nothing(&source(SIGNATURE)));
         assert!(returns_nothing(&source(&format!("unsafe {SIGNATURE}"))));
@@ -458,8 +458,8 @@ mod tests {
     }
 
     #[test]
-    fn damaged_files_stay_as_they_are_or_are_edited_in_bounds() {
-        let Some(whole) = compiled(TARGETS[0], NECK_OF_STD) else { return };
+    fn damaged_files_are_unchanged_or_edited_in_bounds() {
+        let Some(whole) = compiled(TARGETS[0], ENTRY_OF_STD) else { return };
         for bytes in [&b""[..], b"\x7fELF", b"!<arch>\n"] {
             let mut bytes = bytes.to_vec();
             assert_eq!(omit_symboliser(&mut bytes, &signed), Symboliser::Absent);

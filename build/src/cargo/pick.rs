@@ -1,4 +1,4 @@
-//! Choice of a program in a workspace by a name, or without one. It reads cargo's metadata and runs
+//! Choice of a program in a workspace, by name or without one. It reads cargo's metadata and runs
 //! nothing.
 
 use super::{CargoError, DEFAULT_PACKAGE};

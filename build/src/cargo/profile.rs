@@ -1,4 +1,4 @@
-//! Profiles: what a profile and an architecture add to cargo's command line and to rustc's flags.
+//! Build profiles: the arguments of cargo and the flags of rustc for a profile and an architecture.
 //! It starts nothing. The Cargo book: "Profiles", "Unstable features: build-std"; rustc book:
 //! "Codegen options".
 
@@ -10,12 +10,12 @@ use std::process::Command;
 /// How the program is compiled (CONTRACTS.md, section 4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Profile {
-    /// The workspace's `dev`: compiled in seconds, for a function that is being written. Images are
-    /// not made with it.
+    /// The workspace's `dev`: compiles in seconds, for a function under development. No image is
+    /// made with it.
     Dev,
     /// The workspace's `release`.
     Fast,
-    /// With a recompiled standard library, for size; panics still unwind.
+    /// Optimised for size with a recompiled standard library; panics still unwind.
     Small,
     /// As `small`, and a panic ends the process at once.
     Tiny,
@@ -24,7 +24,7 @@ pub enum Profile {
 }
 
 impl Profile {
-    /// What the profile adds to cargo's command line and to rustc's flags.
+    /// Adds the profile's arguments of cargo and flags of rustc.
     pub(super) fn arguments(
         self,
         architecture: Architecture,
@@ -81,8 +81,8 @@ impl Profile {
         if self == Profile::Tiny {
             settings.push(("panic", "\"abort\""));
             command.args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"]);
-            // Nothing unwinds and nothing is printed: neither tables nor places of panics are read
-            // by anybody.
+            // This profile neither unwinds nor prints panics, so unwind tables and panic locations
+            // are not used.
             let unread = ["-Cforce-unwind-tables=no", "-Zlocation-detail=none"];
             flags.extend(
                 ["-Zunstable-options", "-Cpanic=immediate-abort"]
@@ -99,8 +99,8 @@ impl Profile {
     }
 }
 
-/// What .cargo/config.toml says of amd64, for arm64: the same linker and layout, and Debian's cross
-/// compiler for C code.
+/// The settings of .cargo/config.toml for amd64, for arm64: the same linker and layout, and
+/// Debian's cross compiler for C code.
 pub(super) fn cross(architecture: Architecture, command: &mut Command, flags: &mut Vec<String>) {
     if architecture != Architecture::Arm64 {
         return;
@@ -109,7 +109,7 @@ pub(super) fn cross(architecture: Architecture, command: &mut Command, flags: &m
     let variable = target.replace('-', "_");
     for setting in [
         format!("target.{target}.linker=\"rust-lld\""),
-        // Of [env] nothing replaces what a person has set.
+        // [env] does not replace a variable that the user has set.
         format!("env.CC_{variable}=\"{ARM64_CC}\""),
         format!("env.CFLAGS_{variable}=\"{MIMALLOC}\""),
     ] {
@@ -126,7 +126,7 @@ pub(super) fn cross(architecture: Architecture, command: &mut Command, flags: &m
     flags.extend(layout.map(str::to_owned));
 }
 
-/// mimalloc's compile-time defaults, as .cargo/config.toml has them for amd64.
+/// mimalloc's compile-time defaults, as in .cargo/config.toml for amd64.
 const MIMALLOC: &str = "-DMI_DEFAULT_ALLOW_THP=0 -DMI_DEFAULT_ARENA_RESERVE=65536L \
                         -DMI_PRIM_HAS_PROCESS_ATTACH -fno-asynchronous-unwind-tables \
                         -fno-unwind-tables";

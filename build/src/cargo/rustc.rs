@@ -1,5 +1,5 @@
-//! The compiler that cargo will use: where it is, which one, and whether what a build needs is
-//! installed. It compiles nothing.
+//! The compiler that cargo will use: its path and version, and whether the components that a build
+//! needs are installed. It compiles nothing.
 
 use super::CargoError;
 use crate::elf::Architecture;
@@ -33,9 +33,9 @@ impl Rustc {
         Ok(Rustc { sysroot, commit: field("commit-hash: "), version: field("release: ") })
     }
 
-    /// The compiler's support routines as they are shipped, those written in C among them. A
-    /// standard library that is compiled along has only those in Rust, and C code that gcc compiled
-    /// may call `__popcountdi2`.
+    /// The compiler's support routines as shipped, including those written in C. A recompiled
+    /// standard library contains only those in Rust, and C code compiled by gcc may call
+    /// `__popcountdi2`.
     pub fn compiled_builtins(&self, architecture: Architecture) -> Result<PathBuf, CargoError> {
         let target = architecture.rust_target();
         let folder = self.sysroot.join(format!("lib/rustlib/{target}/lib"));

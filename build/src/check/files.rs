@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 
 /// Size of the pieces in which a file is searched.
 const PIECE_BYTES: usize = 256 * 1024;
-/// Overlap of two pieces: the head of a key may be cut in two.
+/// Overlap of two pieces, because the head of a key may lie across their border.
 const OVERLAP_BYTES: usize = 1024;
 /// Largest number of bytes read of a configuration file.
 const CONFIGURATION_BYTES: u64 = 1 << 20;
@@ -42,7 +42,7 @@ pub(super) fn suspects(image: &Image, contents: &Contents) -> Result<Vec<Suspect
         let descriptor = layer.descriptor();
         let at = |source| ContentsError::Layer { layer: descriptor.digest, source };
         let Some(compression) = Compression::of_media_type(&descriptor.media_type) else {
-            continue; // `contents` has refused it
+            continue; // `contents` has refused it already
         };
         let blob = layer.open().map_err(|e| at(e.into()))?;
         let tar = decompress(blob, compression).map_err(|e| at(e.into()))?;
@@ -86,7 +86,7 @@ fn look(path: &Path, size_bytes: u64, bytes: &mut dyn Read) -> io::Result<Option
                 return Ok(Some(why.to_owned()));
             }
             if piece[..filled].contains(&0) {
-                return Ok(None); // programs contain the words with which keys begin, too
+                return Ok(None); // programs contain the first words of keys too
             }
         }
         if let Some(why) = key_in(&piece[..filled]) {
@@ -119,7 +119,7 @@ static KEY: LazyLock<Regex> = LazyLock::new(|| {
     let head = r"-{4,5} ?BEGIN ([A-Z0-9 ]{0,30}?)PRIVATE KEY(?: BLOCK)? ?-{4,5}";
     expression(&format!("{head}{feed}({headers})[A-Za-z0-9+/]{{20}}"))
 });
-/// Text in every key's head: files without it, nearly all of them, cost one plain search.
+/// Text in every key's head. Nearly all files lack it, and cost one plain search.
 const EACH_KEY: &[u8] = b"PRIVATE KEY";
 
 /// The private key in a text, if there is one.
@@ -185,7 +185,7 @@ impl ConfigurationFile {
     }
 }
 
-/// `.env`, `.env.production` and similar names, except those of samples to fill in.
+/// `.env`, `.env.production` and similar names, except samples.
 fn is_dotenv(name: &str) -> bool {
     (name == ".env" || name == ".envrc" || name.starts_with(".env.")) && !is_example(name)
 }
@@ -196,7 +196,7 @@ fn is_example(name: &str) -> bool {
     name.split(['.', '-', '_']).any(|part| EXAMPLES.contains(&part))
 }
 
-/// A literal value, not one taken from a variable.
+/// A literal value, not one from a variable.
 const VALUE: &str = r#"["']?[^\s"'$<{]"#;
 
 static FILES: LazyLock<Vec<ConfigurationFile>> = LazyLock::new(|| {
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_found_by_what_they_hold() {
+    fn keys_are_found_by_their_content() {
         for (head, why) in [
             ("-----BEGIN PRIVATE KEY-----\n", "a private key"),
             ("-----BEGIN RSA PRIVATE KEY-----\r\n", "a private key, `RSA`"),
@@ -306,7 +306,7 @@ mod tests {
         ] {
             let text = format!("{head}{BODY}\n");
             assert_eq!(found("any/name", text.as_bytes()).as_deref(), Some(why), "{head}");
-            // Far behind, and across the pieces that are read.
+            // After much other text, and across the borders of pieces.
             for front in [PIECE_BYTES - 40, PIECE_BYTES + 7, 3 * PIECE_BYTES] {
                 let text = format!("{}\n{text}", "x".repeat(front));
                 assert_eq!(found("any/name", text.as_bytes()).as_deref(), Some(why), "{front}");
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_speaks_of_keys_is_none() {
+    fn text_about_keys_is_not_a_key() {
         for text in [
             "-----BEGIN RSA PRIVATE KEY-----",
             "-----BEGIN RSA PRIVATE KEY-----\n...\n",
@@ -335,14 +335,14 @@ mod tests {
         ] {
             assert_eq!(found("doc.txt", text.as_bytes()), None, "{text}");
         }
-        // A program with a key's head in it, as each TLS library has.
+        // A program that contains a key's head, as each TLS library does.
         let program = format!("\x7fELF\0\0-----BEGIN RSA PRIVATE KEY-----\n{BODY}");
         assert_eq!(found("app", program.as_bytes()), None);
         assert_eq!(found("cert.der", &[0x30, 0x82, 5, 0, 0x30, 0x82, 4, 0]), None);
     }
 
     #[test]
-    fn files_that_programs_keep_secrets_in_are_known_by_name() {
+    fn configuration_files_with_secrets_are_found_by_name() {
         for (path, with, without) in [
             ("srv/.env", "A=1\n", "# nothing\nA=\n"),
             ("srv/.env.production", "export TOKEN='x'\n", "A=$B\n"),

@@ -1,4 +1,4 @@
-//! Finding of a check: a rule, its verdict, the evidence, the remedy. The rules are elsewhere.
+//! Finding of a check: a rule, its verdict, the evidence and the remedy. It contains no rules.
 
 use super::provider::Provider;
 use crate::contents::Contents;
@@ -11,30 +11,30 @@ use serde::Serialize;
 pub enum RuleVerdict {
     /// The image follows the rule.
     Pass,
-    /// The platform's documents do not decide it, or it only costs time.
+    /// The platform's documents do not decide it, or it only makes starts slower.
     Warn,
     /// The image breaks the rule: the platform refuses it, or the function fails.
     Fail,
-    /// It could not be checked here.
+    /// It could not be checked on this machine.
     Skip,
 }
 
 /// One rule with its result.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Finding {
-    /// Name of the rule, a word or two.
+    /// Name of the rule, one or two words.
     pub rule: &'static str,
     /// The result.
     pub verdict: RuleVerdict,
     /// What was found.
     pub evidence: String,
-    /// What to do; empty if nothing.
+    /// What to do; empty if nothing is to be done.
     pub remedy: String,
     /// The document that states the rule.
     pub source: &'static str,
 }
 
-/// What is checked.
+/// The image that is checked.
 pub(super) struct Subject<'a> {
     pub image: &'a Image,
     pub contents: &'a Contents,

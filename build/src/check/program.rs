@@ -1,5 +1,5 @@
-//! Rule about the program: it is in the image, every user may execute it, and it needs nothing else
-//! to start. It reads one file of the image and starts nothing.
+//! Rule about the program: it is in the image, every user may execute it, and it needs no other
+//! file to start. It reads one file of the image and starts nothing.
 
 use super::finding::{Judgement, RuleVerdict, Subject, fail, pass, warn};
 use crate::contents::{Contents, ContentsError, Found, What};
@@ -42,7 +42,7 @@ pub(super) fn follow(contents: &Contents, mut path: String) -> Option<(PathBuf, 
             }
             Some(found) => return Some((path.into(), found.clone())),
             None => {
-                // A parent may be a link, as with usrmerge: `/bin/x` where bin is a link to
+                // A parent folder may be a link, as with usrmerge: `/bin/x` where bin is a link to
                 // usr/bin.
                 let (at, target) = path.match_indices('/').find_map(|(end, _)| {
                     match contents.files.get(Path::new(&path[..end])) {
@@ -62,7 +62,7 @@ pub(super) fn follow(contents: &Contents, mut path: String) -> Option<(PathBuf, 
 
 pub(super) fn program(subject: &Subject<'_>) -> Result<Judgement, ContentsError> {
     if subject.image.argv().is_empty() {
-        return Ok((RuleVerdict::Skip, "no program is named".into(), String::new()));
+        return Ok((RuleVerdict::Skip, "the image names no program".into(), String::new()));
     }
     let Some((path, found)) = find_program(subject) else {
         return Ok(fail(
@@ -80,7 +80,7 @@ pub(super) fn program(subject: &Subject<'_>) -> Result<Judgement, ContentsError>
     let Ok(architecture) = subject.image.architecture().parse::<Architecture>() else {
         return Ok((
             RuleVerdict::Skip,
-            format!("`{shown}`: programs for {} are not read", subject.image.architecture()),
+            format!("`{shown}`: programs for {} cannot be checked", subject.image.architecture()),
             String::new(),
         ));
     };
@@ -112,7 +112,7 @@ pub(super) fn program(subject: &Subject<'_>) -> Result<Judgement, ContentsError>
             }
         }
         Err(ElfError::NotElf(what)) => warn(
-            format!("`{shown}` is {what}, not a program of its own"),
+            format!("`{shown}` is {what}, not an ELF program"),
             "make sure that its interpreter is in the image",
         ),
         Err(error) => {

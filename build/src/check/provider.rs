@@ -1,13 +1,13 @@
-//! Documented facts about the function platforms' images: numbers and yes or no. It judges nothing.
-//! Each line names its document; what no document states is `None` or `Undocumented`, and becomes a
-//! warning instead of a failure.
+//! Documented facts about the function platforms' images. It makes no judgement. Each line names
+//! its document. A fact that no document states is `None` or `Undocumented`, and becomes a warning
+//! instead of a failure.
 
 use crate::scf;
 use std::time::Duration;
 
-/// Yes, no, or not documented.
+/// Whether a platform supports a feature.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Word {
+pub enum Support {
     /// The documents allow it.
     Allowed,
     /// The documents forbid it.
@@ -16,14 +16,14 @@ pub enum Word {
     Undocumented,
 }
 
-/// What decides the port.
+/// Source of the port number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum PortSaid {
-    /// The platform's documents: always this one.
+pub enum PortSource {
+    /// The platform's documents: the port is always this one.
     Fixed,
-    /// The platform, by `PORT`, which overrides the image's value.
+    /// The platform sets `PORT`, which overrides the image's value.
     ByPlatform,
-    /// The image, by the first of these variables that is set: the component that sends the
+    /// The image sets the first of these variables that is present: the component that sends the
     /// requests reads it too.
     ByImage(&'static [&'static str]),
 }
@@ -33,7 +33,7 @@ pub enum PortSaid {
 pub enum Size {
     /// Layers as stored in the registry.
     Compressed,
-    /// Files once unpacked.
+    /// Unpacked files.
     Uncompressed,
 }
 
@@ -48,31 +48,32 @@ pub struct Provider {
     pub sources: &'static [(&'static str, &'static str)],
     /// The port that the program must listen on.
     pub port: u16,
-    /// What decides that port.
-    pub port_said: PortSaid,
+    /// Source of that port number.
+    pub port_source: PortSource,
     /// Time within which the program must listen.
     pub start_limit: Duration,
-    /// Folder in which the image must have a program of the platform's own, which connects it to
-    /// the platform.
+    /// Folder that must contain a program of the platform's own, which connects the image to the
+    /// platform.
     pub companion: Option<&'static str>,
     /// Whether requests come from within the instance, so that a program may listen on 127.0.0.1
     /// only.
     pub asks_from_inside: bool,
-    /// Architectures in Go's words.
+    /// Architectures, by Go's names.
     pub architectures: &'static [&'static str],
-    /// Largest image, in bytes, with what is counted.
+    /// Largest image, in bytes, and what is counted.
     pub max_size: Option<(u64, Size)>,
     /// Whether a tag may name an index of several platforms.
-    pub index: Word,
+    pub index: Support,
     /// Whether layers may be zstd.
-    pub zstd: Word,
+    pub zstd: Support,
     /// Whether only `/tmp` is writable, over which the platform mounts its own.
     pub tmp_is_overlaid: bool,
     /// Whether arguments are split at spaces before the program gets them.
     pub splits_arguments: bool,
     /// Path to which events are posted, if the platform has one.
     pub event_path: Option<&'static str>,
-    /// Recommended least memory in MiB for images below a number of compressed bytes, ascending.
+    /// Recommended least memory in MiB for images below a number of compressed bytes, in ascending
+    /// order.
     pub memory_tiers: &'static [(u64, u64)],
 }
 
@@ -91,13 +92,12 @@ impl Provider {
             .map_or(self.source, |(_, source)| source)
     }
 
-    /// The port to which requests are sent if the image's environment is `env`. `Err` for a
-    /// variable whose value is not a port.
+    /// The port to which requests are sent if the image's environment is `env`.
     ///
     /// # Errors
-    /// The variable with its value.
+    /// The variable whose value is not a port, with its value.
     pub fn port_for<'a>(&self, env: &'a [String]) -> Result<u16, &'a str> {
-        let PortSaid::ByImage(names) = self.port_said else { return Ok(self.port) };
+        let PortSource::ByImage(names) = self.port_source else { return Ok(self.port) };
         let value = |name: &&str| {
             env.iter().find_map(|line| Some((line, line.strip_prefix(*name)?.strip_prefix('=')?)))
         };
@@ -135,14 +135,14 @@ impl Provider {
             ("answers", "Tencent Cloud, SCF quotas: a function's time-out is 3 s unless it is set"),
         ],
         port: scf::PORT,
-        port_said: PortSaid::Fixed,
+        port_source: PortSource::Fixed,
         start_limit: scf::START_LIMIT,
         companion: None,
         asks_from_inside: false,
         architectures: &["amd64"],
         max_size: Some((1 << 30, Size::Compressed)),
-        index: Word::Undocumented,
-        zstd: Word::Undocumented,
+        index: Support::Undocumented,
+        zstd: Support::Undocumented,
         tmp_is_overlaid: true,
         splits_arguments: true,
         event_path: Some(scf::EVENT_PATH),
@@ -160,14 +160,14 @@ impl Provider {
              s",
         )],
         port: 9000,
-        port_said: PortSaid::Fixed,
+        port_source: PortSource::Fixed,
         start_limit: Duration::from_secs(120),
         companion: None,
         asks_from_inside: false,
         architectures: &["amd64"],
         max_size: Some((10 << 30, Size::Uncompressed)),
-        index: Word::Refused,
-        zstd: Word::Undocumented,
+        index: Support::Refused,
+        zstd: Support::Undocumented,
         tmp_is_overlaid: false,
         splits_arguments: false,
         event_path: Some("/invoke"),
@@ -188,14 +188,14 @@ impl Provider {
             ("starts", "AWS, Lambda runtime environment: the init phase has 10 s"),
         ],
         port: 8080,
-        port_said: PortSaid::ByImage(&["AWS_LWA_PORT", "PORT"]),
+        port_source: PortSource::ByImage(&["AWS_LWA_PORT", "PORT"]),
         start_limit: Duration::from_secs(10),
         companion: Some("opt/extensions"),
         asks_from_inside: true,
         architectures: &["amd64", "arm64"],
         max_size: Some((10 << 30, Size::Uncompressed)),
-        index: Word::Refused,
-        zstd: Word::Undocumented,
+        index: Support::Refused,
+        zstd: Support::Undocumented,
         tmp_is_overlaid: true,
         splits_arguments: false,
         event_path: Some("/events"),
@@ -211,14 +211,14 @@ impl Provider {
             "Google Cloud, Cloud Run health checks: the default TCP startup probe has 240 s",
         )],
         port: 8080,
-        port_said: PortSaid::ByPlatform,
+        port_source: PortSource::ByPlatform,
         start_limit: Duration::from_secs(240),
         companion: None,
         asks_from_inside: false,
         architectures: &["amd64"],
         max_size: None,
-        index: Word::Allowed,
-        zstd: Word::Allowed,
+        index: Support::Allowed,
+        zstd: Support::Allowed,
         tmp_is_overlaid: false,
         splits_arguments: false,
         event_path: None,
@@ -234,14 +234,14 @@ impl Provider {
             "Knative Serving, config-deployment: progress-deadline is 600 s unless it is set",
         )],
         port: 8080,
-        port_said: PortSaid::ByPlatform,
+        port_source: PortSource::ByPlatform,
         start_limit: Duration::from_secs(600),
         companion: None,
         asks_from_inside: false,
         architectures: &["amd64", "arm64"],
         max_size: None,
-        index: Word::Allowed,
-        zstd: Word::Allowed,
+        index: Support::Allowed,
+        zstd: Support::Allowed,
         tmp_is_overlaid: false,
         splits_arguments: false,
         event_path: None,

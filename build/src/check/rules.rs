@@ -1,9 +1,9 @@
-//! The rules, one function each, in the order in which a deployment would meet them. A rule returns
-//! what it found and what to do; it never shows a value that may be a secret.
+//! Rules of the check, one function each, in the order in which a deployment meets them. A rule
+//! returns its evidence and what to do; it never shows a value that may be a secret.
 
 use super::finding::{Finding, Judgement, RuleVerdict, Subject, fail, pass, warn};
 use super::program::{follow, program};
-use super::provider::{PortSaid, Size, Word};
+use super::provider::{PortSource, Size, Support};
 use super::secrets::secrets;
 use crate::contents::{ContentsError, What};
 use crate::entry::shown;
@@ -62,13 +62,13 @@ fn one_manifest(subject: &Subject<'_>) -> Judgement {
                   without attestations";
     match (subject.image.chosen_from_index(), subject.provider.index) {
         (false, _) => pass("the name refers to one manifest"),
-        (true, Word::Allowed) => {
+        (true, Support::Allowed) => {
             warn("the name refers to an index; each pull sends one more request", remedy)
         }
-        (true, Word::Undocumented) => {
+        (true, Support::Undocumented) => {
             warn("the name refers to an index, which the documents do not mention", remedy)
         }
-        (true, Word::Refused) => fail("the name refers to an index", remedy),
+        (true, Support::Refused) => fail("the name refers to an index", remedy),
     }
 }
 
@@ -124,7 +124,7 @@ fn memory(subject: &Subject<'_>) -> Judgement {
             format!("give the function {needed} MiB or make the image smaller"),
         ),
         Some(given) => pass(format!("{given} MiB; at least {needed} MiB are advised")),
-        // The advice for the smallest images: nothing special about this one.
+        // This is the advice for the smallest images.
         None if needed == subject.provider.memory_tiers[0].1 => pass(format!(
             "{needed} MiB or more are advised for an image of {}; `--memory` compares what the \
              function has",
@@ -163,8 +163,10 @@ fn compression(subject: &Subject<'_>) -> Judgement {
         subject.image.media_type() == media_type::DOCKER_MANIFEST && kinds.contains(&"zstd");
     match subject.provider.zstd {
         _ if docker_zstd => fail("zstd, which Docker's manifest has no media type for", remedy),
-        _ if !kinds.contains(&"zstd") || subject.provider.zstd == Word::Allowed => pass(evidence),
-        Word::Refused => fail(evidence, remedy),
+        _ if !kinds.contains(&"zstd") || subject.provider.zstd == Support::Allowed => {
+            pass(evidence)
+        }
+        Support::Refused => fail(evidence, remedy),
         _ => warn(format!("{evidence}; the documents do not mention zstd"), remedy),
     }
 }
@@ -187,7 +189,7 @@ fn diff_ids(subject: &Subject<'_>) -> Judgement {
     }
 }
 
-/// Parts of the image that an instance may not get: devices, and capabilities of files.
+/// Parts of the image that an instance may lack: devices, and capabilities of files.
 fn specialities(subject: &Subject<'_>) -> String {
     let few = |all: Vec<String>| {
         let more = all.len().saturating_sub(5);
@@ -229,11 +231,11 @@ fn port(subject: &Subject<'_>) -> Judgement {
             "the image sets PORT={}, the platform uses port {wanted}",
             value.escape_debug()
         );
-        return match provider.port_said {
-            PortSaid::Fixed | PortSaid::ByImage(_) => {
+        return match provider.port_source {
+            PortSource::Fixed | PortSource::ByImage(_) => {
                 fail(evidence, "remove ENV PORT from the recipe")
             }
-            PortSaid::ByPlatform => warn(
+            PortSource::ByPlatform => warn(
                 format!("{evidence} and sets PORT itself"),
                 "remove ENV PORT from the recipe: it only counts elsewhere",
             ),
@@ -248,22 +250,23 @@ fn port(subject: &Subject<'_>) -> Judgement {
     } else {
         format!("exposes {}", ports.join(", "))
     };
-    match provider.port_said {
-        PortSaid::ByPlatform => pass(format!(
+    match provider.port_source {
+        PortSource::ByPlatform => pass(format!(
             "{seen}; the platform sets PORT (usually {wanted}), which the program must honour"
         )),
-        PortSaid::ByImage(names) => pass(format!(
+        PortSource::ByImage(names) => pass(format!(
             "{seen}; requests go to port {wanted}, which {} can change",
             names.join(" or ")
         )),
-        PortSaid::Fixed => warn(
+        PortSource::Fixed => warn(
             format!("{seen}; the platform sends requests to port {wanted} on 0.0.0.0"),
             format!("`EXPOSE {wanted}`, and listen there (`--run` checks it)"),
         ),
     }
 }
 
-/// The part that connects to the platform: a program in its folder that every user may execute.
+/// Rule about the component that connects the image to the platform: a program in its folder that
+/// every user may execute.
 fn companion(subject: &Subject<'_>, folder: &str) -> Judgement {
     let programs: Vec<_> = subject
         .contents
@@ -324,7 +327,7 @@ fn user(subject: &Subject<'_>) -> Judgement {
     let user = subject.image.user();
     let mut names = user.split(':').filter(|part| !part.is_empty() && part.parse::<u32>().is_err());
     match names.next() {
-        None if user.is_empty() => pass("root, as none is stated"),
+        None if user.is_empty() => pass("root, because the image sets no user"),
         None => pass(format!("`{user}`")),
         Some(_) if subject.contents.files.contains_key(Path::new("etc/passwd")) => {
             pass(format!("`{user}`, with /etc/passwd in the image"))
@@ -345,13 +348,13 @@ fn working_dir(subject: &Subject<'_>) -> Judgement {
         return pass(format!("`{folder}`"));
     }
     fail(
-        format!("`{folder}` is not in the image, and a read-only root cannot be given one"),
-        "add `WORKDIR` to the recipe, which makes it",
+        format!("`{folder}` is not in the image, and a read-only root cannot have one created"),
+        "add `WORKDIR` to the recipe, which creates it",
     )
 }
 
-/// Files and folders that Linux distributions make readable for root only: passwords, root's home,
-/// the state of the package manager. Functions do not read them.
+/// Paths that Linux distributions make readable only for root: passwords, root's home, the package
+/// manager's state. Functions do not read them.
 const SYSTEM: [&str; 12] = [
     "etc/.pwd.lock",
     "etc/gshadow",

@@ -1,11 +1,12 @@
-//! Trial run: starts the image as a platform would (read-only root, a tmpfs over /tmp, only
+//! Trial run of an image: starts it as a platform would (read-only root, a tmpfs over /tmp, only
 //! loopback), then sends requests to its port. It uses this crate's sandbox and its namespaces.
 //! Requests are HTTP/1.1 (RFC 9112), one per connection.
 
 use super::finding::{Finding, RuleVerdict};
-use super::provider::{PortSaid, Provider};
+use super::provider::{PortSource, Provider};
 use crate::entry::LayerLimits;
 use crate::image::Image;
+use crate::listeners::listeners;
 use crate::sandbox::{self, Instance, Launcher, Network, Plan};
 use crate::scf::{self, header};
 use crate::unpack::{self, UnpackError, unpack_image};
@@ -18,17 +19,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Address for the requests. It is not 127.0.0.1: a program that listens only there would pass, and
-/// is reachable on no platform. Every address of 127/8 is loopback, and a program on 0.0.0.0 gets
-/// them all.
+/// Address for the requests. With 127.0.0.1, a program that listens only there would pass, although
+/// no platform can reach it. Every address of 127/8 is loopback, and a program on 0.0.0.0 receives
+/// requests to all of them.
 const ASKED: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
-/// Time that a program that listens on 127.0.0.1 has to listen on other addresses too.
+/// Time for a program that listens on 127.0.0.1 to listen on other addresses too.
 const SECOND_ADDRESS_LIMIT: Duration = Duration::from_secs(1);
 /// Time limit of a reply: SCF's default function time-out, the shortest.
 const REPLY_LIMIT: Duration = scf::DEFAULT_TIMEOUT;
-/// Largest number of events: one socket per event is made inside the sandbox.
+/// Largest number of events; each needs a socket that is created inside the sandbox.
 const MAX_EVENTS: usize = 200;
-/// Largest number of bytes read of a reply.
+/// Largest part of a reply that is read, in bytes.
 const MAX_REPLY_BYTES: usize = 16 << 20;
 /// The largest event, in bytes: SCF's limit for a synchronous event.
 const MAX_EVENT_BYTES: u64 = scf::MAX_BODY_BYTES as u64;
@@ -48,10 +49,10 @@ pub enum RunError {
     /// The sandbox failed.
     #[error(transparent)]
     Sandbox(#[from] sandbox::Error),
-    /// Its user is not known.
+    /// The image's user is unknown.
     #[error(transparent)]
     User(#[from] sandbox::UserError),
-    /// A file or folder on this machine failed.
+    /// A file or folder of this machine could not be used.
     #[error("`{path}` cannot be {what}: {source}")]
     File {
         /// Its path.
@@ -63,11 +64,11 @@ pub enum RunError {
     },
 }
 
-/// Starts `image`, with this executable as the sandbox's helper, and sends it `events` (a file, or
-/// a folder of JSON files; without them one GET). Its memory is not limited.
+/// Starts `image`, with this executable as the sandbox's helper, and sends it `events`: a file, or
+/// a folder of JSON files; without them one GET. Its memory is not limited.
 ///
 /// # Errors
-/// [`RunError`] if it cannot be tried at all; the program's faults become findings.
+/// [`RunError`] if the image cannot be tried at all; the program's faults become findings.
 pub fn run(
     image: &Image,
     provider: &'static Provider,
@@ -78,10 +79,10 @@ pub fn run(
 }
 
 /// [`run`] with at most `memory_mib` MiB of memory and with a network. A memory cgroup sets the
-/// limit; where none can be made, the program's resident memory is watched.
+/// limit; if none can be created, this function watches the program's resident memory.
 ///
 /// # Errors
-/// [`RunError`]
+/// [`RunError`], as for [`run`].
 pub fn run_within(
     image: &Image,
     provider: &'static Provider,
@@ -110,9 +111,9 @@ pub fn run_within(
     let (uid, gid) = sandbox::user_of(&rootfs, image.user())?;
     let mut env = image.env().to_vec();
     let port = provider.port_for(image.env()).unwrap_or(provider.port);
-    match provider.port_said {
-        PortSaid::Fixed if provider.name == "scf" => env.push("TENCENTCLOUD_RUNENV=SCF".into()),
-        PortSaid::ByImage(_) if env.iter().any(|line| line.starts_with("PORT=")) => {}
+    match provider.port_source {
+        PortSource::Fixed if provider.name == "scf" => env.push("TENCENTCLOUD_RUNENV=SCF".into()),
+        PortSource::ByImage(_) if env.iter().any(|line| line.starts_with("PORT=")) => {}
         _ => {
             env.retain(|line| !line.starts_with("PORT=")); // programs read the first of two
             env.push(format!("PORT={port}"));
@@ -251,8 +252,8 @@ fn network_finding(network: &Network, in_vain: &[String]) -> Option<Finding> {
     Some(Finding { rule: "network", verdict, evidence, remedy, source: NETWORK_SOURCE })
 }
 
-/// The finding that replaces a trial that was not possible, so that the rest of the report is still
-/// shown. What this machine does not permit is not the image's fault.
+/// The finding in place of a trial that was not possible, so that the rest of the report is still
+/// shown. What this machine does not permit does not count as the image's fault.
 pub fn not_tried(provider: &Provider, why: &RunError) -> Finding {
     use sandbox::Error::{Cgroup, Elsewhere, Full, Helper, Namespace};
     let remedy = match why {
@@ -279,7 +280,7 @@ pub fn not_tried(provider: &Provider, why: &RunError) -> Finding {
     }
 }
 
-/// Watches an instance's memory where no cgroup limits it.
+/// Watches an instance's memory if no cgroup limits it.
 struct Memory {
     pid: i32,
     /// The limit in bytes; `None` if the kernel enforces it or there is none.
@@ -292,7 +293,7 @@ impl Memory {
         self.watched_bytes.is_some_and(|limit| peak() > limit)
     }
 
-    /// How memory is limited, after a comma.
+    /// Describes how memory is limited; begins with a comma.
     fn described(&self, memory_mib: Option<u64>) -> String {
         match (memory_mib, self.watched_bytes) {
             (None, _) => String::new(),
@@ -315,7 +316,7 @@ fn wait_listening(
     started: Instant,
     memory: &Memory,
 ) -> Result<Duration, String> {
-    // Linux allows a TCP socket to try again after a refusal.
+    // Linux allows another connect on a TCP socket after a refusal.
     let socket = sockets.pop().ok_or("no socket is left")?;
     let inside = SocketAddrV4::new(Ipv4Addr::LOCALHOST, asked.port());
     let mut second = sockets.pop();
@@ -334,8 +335,12 @@ fn wait_listening(
             return Err("its resident memory exceeds the limit".into());
         }
         if started.elapsed() > limit {
+            let elsewhere: String = listeners(instance.pid())
+                .into_iter()
+                .map(|found| format!("; it listens on {found} instead"))
+                .collect();
             return Err(format!(
-                "nothing listens on port {} after {} s",
+                "nothing listens on port {} after {} s{elsewhere}",
                 asked.port(),
                 limit.as_secs()
             ));
@@ -346,11 +351,11 @@ fn wait_listening(
         }
         if seen_inside.is_some_and(|at| at.elapsed() > SECOND_ADDRESS_LIMIT) {
             return Err(format!(
-                "it listens on {inside} alone, where no request from outside arrives"
+                "it listens on {inside} only, where no request from outside arrives"
             ));
         }
-        // There is no signal for the moment when another's program listens: between two tries this
-        // waits for the program's end.
+        // No signal reports that another program listens: between two attempts this waits for the
+        // program's end.
         instance.wait_end(Duration::from_millis(1));
     }
 }
@@ -389,7 +394,7 @@ fn ask(
             "its resident memory exceeds the limit".to_owned()
         }
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-            format!("no whole reply within {} s", REPLY_LIMIT.as_secs())
+            format!("no complete reply within {} s", REPLY_LIMIT.as_secs())
         }
         _ => format!("the connection failed: {e}"),
     })?;
@@ -407,8 +412,8 @@ fn ask(
     }
 }
 
-/// A reply below 400 counts as success on the platforms; a refusal may be right for an event that
-/// this function is not made for.
+/// Judges a reply. Platforms count a status below 400 as success; a refusal may be correct for an
+/// event that the function does not support.
 fn judged(
     provider: &Provider,
     rule: &'static str,
@@ -419,15 +424,13 @@ fn judged(
         Ok(status @ 0..400) => (RuleVerdict::Pass, format!("status {status}"), ""),
         Ok(status @ 400..500) => (
             RuleVerdict::Warn,
-            format!("status {status}: the function refuses it"),
-            "play events that the function is meant for (`--events`)",
+            format!("status {status}: the function refuses the event"),
+            "send events that the function supports (`--events`)",
         ),
-        Ok(status) => (
-            RuleVerdict::Fail,
-            format!("status {status}"),
-            "find the cause in what the function logs",
-        ),
-        Err(why) => (RuleVerdict::Fail, why, "answer every request, whatever it holds"),
+        Ok(status) => {
+            (RuleVerdict::Fail, format!("status {status}"), "find the cause in the function's log")
+        }
+        Err(why) => (RuleVerdict::Fail, why, "answer every request, whatever it contains"),
     };
     Finding {
         rule,
@@ -442,7 +445,7 @@ fn get() -> Vec<u8> {
     b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".to_vec()
 }
 
-/// Request id of all requests sent here.
+/// Request id of all requests of the trial.
 const REQUEST_ID: &str = "00000000-0000-4000-8000-000000000000";
 
 /// An event in the form in which the platform posts it, with its usual context headers.
@@ -519,7 +522,7 @@ fn read_events(path: &Path) -> Result<Vec<(String, Vec<u8>)>, RunError> {
     }
     if files.is_empty() || files.len() > MAX_EVENTS {
         let source = io::Error::other(format!(
-            "it holds {} JSON files; between 1 and {MAX_EVENTS} can be played",
+            "it contains {} JSON files; name a folder with 1 to {MAX_EVENTS}",
             files.len()
         ));
         return Err(at(path)(source));

@@ -1,12 +1,12 @@
-//! Rule about secrets: there must be none in what everyone who may pull the image can read. It
-//! names the place of a suspected one and never shows it.
+//! Rule about secrets: no part of the image that everyone who may pull it can read may contain one.
+//! It names the place of a suspected secret and never shows its value.
 
 use super::files::{Suspect, suspects};
 use super::finding::{Judgement, Subject, fail, pass, warn};
 use regex::Regex;
 use std::sync::LazyLock;
 
-/// Names of variables that usually hold a secret.
+/// Words in names of variables that usually hold a secret.
 static SECRET_NAMES: LazyLock<Regex> = LazyLock::new(|| {
     let words = "secret|passw(or)?d|passphrase|api_?key|access_?key|private_?key|credential";
     Regex::new(&format!("(?i:{words}|(^|_)token$)")).expect("our own expression")
@@ -46,7 +46,7 @@ pub(super) fn secrets(subject: &Subject<'_>) -> Judgement {
     if subject.image.argv().iter().any(|word| SECRET_VALUES.is_match(word)) {
         found.push("an argument".into());
     }
-    // How each layer was built: a shell command, with the values in it.
+    // How each layer was built: a shell command, including its values.
     let history = subject.image.config().history().iter().flatten();
     for (number, line) in history.enumerate() {
         if line.created_by().as_deref().is_some_and(|text| SECRET_VALUES.is_match(text)) {
@@ -55,7 +55,7 @@ pub(super) fn secrets(subject: &Subject<'_>) -> Judgement {
     }
     let (files, unread) = match suspects(subject.image, subject.contents) {
         Ok(files) => (files, None),
-        Err(error) => (Vec::new(), Some(format!("the files could not be looked through: {error}"))),
+        Err(error) => (Vec::new(), Some(format!("the files could not be searched: {error}"))),
     };
     found.extend(files.iter().take(MOST_NAMED).map(named));
     if files.len() > MOST_NAMED {
@@ -73,10 +73,10 @@ pub(super) fn secrets(subject: &Subject<'_>) -> Judgement {
         remedy += "; keep the file out of the image (.dockerignore)";
     }
     if files.iter().any(|file| file.hidden_in.is_some()) {
-        remedy += ", and build again without the layer that holds it: removing it in a later one \
-                   does not take it away";
+        remedy += ", and build again without the layer that contains it: removing it in a later \
+                   one does not take it away";
     }
-    fail(format!("{} may hold a secret (values are not shown)", found.join(", ")), remedy)
+    fail(format!("{} may contain a secret (values are not shown)", found.join(", ")), remedy)
 }
 
 fn named(file: &Suspect) -> String {

@@ -1,17 +1,22 @@
-//! A path below a folder, opened by one call: Linux's `openat2(RESOLVE_BENEATH)`.
+//! Opening a path below a folder with one call: Linux's `openat2(RESOLVE_BENEATH)`.
 
+use super::walk;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;
 
-/// A folder that is only passed through.
+/// Flags for a folder on the way.
 pub(super) const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY);
 
-/// Opens `path`, links on its way followed while they stay below `root`.
+/// Opens `path`. Links on the way are followed as long as they stay below `root`.
 ///
 /// # Errors
-/// `XDEV` for a path that leads out, and what the system says.
+/// `XDEV` for a path that leads out; otherwise the system's error.
 pub(super) fn open(root: &OwnedFd, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    rustix::fs::openat2(root, path, flags, Mode::empty(), resolve)
+    match rustix::fs::openat2(root, path, flags, Mode::empty(), resolve) {
+        // Linux before 5.6, a container's filter, or an emulator (qemu-user 7.2).
+        Err(Errno::NOSYS) => walk::open(root, path, flags),
+        opened => opened,
+    }
 }

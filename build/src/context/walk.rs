@@ -1,21 +1,22 @@
-//! A path below a folder, opened step by step where no single call does: each part relative to the
-//! folder before it, a link read and followed here. It decides as `openat2(RESOLVE_BENEATH)` does.
+//! Opening a path below a folder part by part, on systems without a single call for it. Each part
+//! is opened relative to the folder before it, and links are read and followed here. The result is
+//! that of `openat2(RESOLVE_BENEATH)`.
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
-/// A folder that is only passed through.
+/// Flags for a folder on the way.
 pub(super) const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
-/// The most links that are followed: what Linux follows (path_resolution(7)).
+/// Largest number of links that are followed: Linux's limit (path_resolution(7)).
 const MAX_LINKS: usize = 40;
 
-/// Opens `path`, links on its way followed while they stay below `root`.
+/// Opens `path`. Links on the way are followed as long as they stay below `root`.
 ///
 /// # Errors
-/// `XDEV` for a path that leads out, and what the system says.
+/// `XDEV` for a path that leads out; otherwise the system's error.
 pub(super) fn open(root: &OwnedFd, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
-    let mut folders: Vec<OwnedFd> = Vec::new(); // from below the root to where we are
+    let mut folders: Vec<OwnedFd> = Vec::new(); // the open folders from the root down
     let mut left = parts(path)?;
     let mut links = 0;
     while let Some(part) = left.pop() {
@@ -35,7 +36,7 @@ pub(super) fn open(root: &OwnedFd, path: &str, flags: OFlags) -> Result<OwnedFd,
             left.extend(parts(target.to_str().map_err(|_| Errno::ILSEQ)?)?);
             continue;
         }
-        // What was no link a moment ago is not followed if it has become one.
+        // If this part has become a link since it was read, it is not followed.
         let of_last = if left.is_empty() { flags } else { FOLDER };
         let all = of_last | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let opened = rustix::fs::openat(at, &part, all, Mode::empty())?;
@@ -44,7 +45,7 @@ pub(super) fn open(root: &OwnedFd, path: &str, flags: OFlags) -> Result<OwnedFd,
         }
         folders.push(opened);
     }
-    // The path ends with a folder that is open already, or is the root.
+    // The path ends at a folder that is open already, or at the root.
     rustix::fs::openat(here(root, &folders), ".", flags | OFlags::CLOEXEC, Mode::empty())
 }
 
@@ -68,7 +69,7 @@ mod tests {
     use std::io::Read as _;
     use std::os::unix::fs::symlink;
 
-    /// The kernel is the oracle.
+    /// The kernel's openat2 is the oracle.
     #[cfg(target_os = "linux")]
     #[test]
     fn opens_and_refuses_what_openat2_does() {

@@ -1,6 +1,6 @@
-//! Tar as a stream of headers and contents, in blocks of 512 bytes. It finds where one entry ends
-//! and the next begins, without interpreting them. POSIX.1-2017, pax, "ustar Interchange Format";
-//! where the standard leaves a choice it accepts what Docker Engine's reader does.
+//! Tar as a stream of headers and contents, in blocks of 512 bytes. It finds the end of each entry,
+//! and does not interpret entries. POSIX.1-2017, pax, "ustar Interchange Format"; where the
+//! standard leaves a choice, it accepts what Docker Engine's reader accepts.
 
 use std::io::{self, Read};
 use std::ops::Range;
@@ -15,12 +15,12 @@ pub(super) const MTIME: Range<usize> = 136..148;
 const CHECKSUM: Range<usize> = 148..156;
 pub(super) const TYPE: usize = 156;
 
-/// The reader. Between two headers it reads as the content of the entry.
+/// The reader. Between two headers, reading returns the content of the entry.
 pub(super) struct Blocks<R> {
     inner: R,
-    /// Bytes of content that were not read yet.
+    /// Number of bytes of content not read yet.
     content_bytes: u64,
-    /// Bytes between the content's end and the next header.
+    /// Number of bytes between the content's end and the next header.
     padding_bytes: u64,
 }
 
@@ -29,7 +29,7 @@ impl<R: Read> Blocks<R> {
         Blocks { inner, content_bytes: 0, padding_bytes: 0 }
     }
 
-    /// Bytes of the entry's content that are left.
+    /// Number of bytes left of the entry's content.
     pub fn content_bytes(&self) -> u64 {
         self.content_bytes
     }
@@ -38,22 +38,22 @@ impl<R: Read> Blocks<R> {
         self.inner
     }
 
-    /// The next entry's header, wherever in the content of the last one the reader stands; `None`
-    /// at the end: two blocks of zeros, or no block.
+    /// The next entry's header, after skipping the rest of the current content; `None` at the end,
+    /// which is two blocks of zeros or the end of the stream.
     pub fn next_header(&mut self) -> io::Result<Option<tar::Header>> {
         if io::copy(&mut self.inner.by_ref().take(self.content_bytes), &mut io::sink())?
             != self.content_bytes
         {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        // Padding that is cut off at the very end costs nothing.
+        // Missing padding at the end of the stream is accepted.
         io::copy(&mut self.inner.by_ref().take(self.padding_bytes), &mut io::sink())?;
         (self.content_bytes, self.padding_bytes) = (0, 0);
         let Some(header) = self.block()? else { return Ok(None) };
         if header == [0; BLOCK_BYTES] {
             return match self.block()? {
                 Some(block) if block != [0; BLOCK_BYTES] => {
-                    Err(invalid("a block of zeros stands between two entries"))
+                    Err(invalid("there is a block of zeros between two entries"))
                 }
                 _ => Ok(None),
             };
@@ -64,8 +64,8 @@ impl<R: Read> Blocks<R> {
         let size = number(&header[SIZE]).and_then(|size| u64::try_from(size).ok());
         let size = size.ok_or_else(|| invalid("an entry's size is not a number"))?;
         let header = tar::Header::from_byte_slice(&header).clone();
-        // Links, folders and devices have no content, whatever their size says: Docker's reader
-        // (Go's archive/tar) ignores it.
+        // Links, folders and devices have no content, whatever their size field states: Docker's
+        // reader (Go's archive/tar) ignores it.
         let kind = header.entry_type();
         let has_content = !(kind.is_hard_link()
             || kind.is_symlink()
@@ -77,7 +77,7 @@ impl<R: Read> Blocks<R> {
         Ok(Some(header))
     }
 
-    /// One more block of header, as GNU's sparse files have it between header and content.
+    /// Reads one more header block, which GNU's sparse files have before the content.
     pub fn more_header(&mut self) -> io::Result<[u8; BLOCK_BYTES]> {
         let content_bytes = std::mem::take(&mut self.content_bytes);
         let block = self.block()?;
@@ -115,8 +115,8 @@ impl<R: Read> Read for Blocks<R> {
     }
 }
 
-/// Whether the checksum is the sum of all bytes, its own field taken as blanks. Some old writers
-/// added signed bytes; readers take either.
+/// Whether the checksum is the sum of all bytes, with its own field taken as spaces. Some old
+/// writers added signed bytes; readers accept both sums.
 fn is_summed_up(header: &[u8; BLOCK_BYTES]) -> bool {
     let (mut unsigned, mut signed) = (0i64, 0i64);
     for (at, byte) in header.iter().enumerate() {
@@ -127,12 +127,12 @@ fn is_summed_up(header: &[u8; BLOCK_BYTES]) -> bool {
     number(&header[CHECKSUM]).is_some_and(|sum| sum == unsigned || sum == signed)
 }
 
-/// A number of a header: octal digits between blanks and zero bytes, nothing for 0, or GNU's binary
-/// form, which begins with a set bit.
+/// A number in a header: octal digits between spaces and zero bytes; an empty field for 0; or GNU's
+/// binary form, whose highest bit is set.
 pub(super) fn number(field: &[u8]) -> Option<i64> {
     let (first, rest) = field.split_first()?;
     if first & 0x80 != 0 {
-        // Two's complement, without the marking bit.
+        // Two's complement, without the marker bit.
         let start = if first & 0x40 != 0 { -1 } else { 0 };
         let top = i128::from(start) << 6 | i128::from(first & 0x3f);
         let value = rest.iter().try_fold(top, |value, byte| {

@@ -1,9 +1,9 @@
-//! Capabilities of a file as text: converts the extended attribute `security.capability` into the
-//! form that `getcap` prints. It grants nothing. capabilities(7); linux/capability.h, vfs_cap_data.
+//! File capabilities as text: converts the extended attribute `security.capability` to the form
+//! that `getcap` prints. It grants nothing. capabilities(7); linux/capability.h, vfs_cap_data.
 
 use std::fmt;
 
-/// What executing a file grants.
+/// Capabilities that the execution of a file grants; `None` if the value is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capability(Option<Sets>);
 
@@ -12,11 +12,11 @@ struct Sets {
     permitted: u64,
     inheritable: u64,
     effective: bool,
-    /// The root of the user namespace that it holds in (revision 3).
+    /// The root user of the user namespace in which it is valid (revision 3).
     root: u32,
 }
 
-/// By number, as of Linux 5.9.
+/// Names by number, as of Linux 5.9.
 const NAMES: [&str; 41] = [
     "chown",
     "dac_override",
@@ -62,7 +62,7 @@ const NAMES: [&str; 41] = [
 ];
 
 impl Capability {
-    /// Reads the attribute's value; one that the kernel would not take stays unreadable.
+    /// Parses the attribute's value. A value that the kernel would refuse is shown as invalid.
     pub(crate) fn parse(value: &[u8]) -> Capability {
         let word = |n: usize| {
             let bytes = value.get(4 * n..4 * n + 4)?;
@@ -70,7 +70,8 @@ impl Capability {
         };
         let sets = || {
             let magic = word(0)?;
-            // Revision 1 had 32 capabilities; 2 has 64, and 3 a user namespace's root.
+            // Revision 1 has 32 capabilities, revision 2 has 64, and revision 3 adds a user
+            // namespace's root.
             let (words, length) = match magic >> 24 {
                 1 => (1, 12),
                 2 => (2, 20),
@@ -95,7 +96,7 @@ impl Capability {
 
 impl fmt::Display for Capability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(sets) = &self.0 else { return f.write_str("capabilities that are not readable") };
+        let Some(sets) = &self.0 else { return f.write_str("invalid capabilities") };
         let name = |number: usize| match NAMES.get(number) {
             Some(name) => format!("cap_{name}"),
             None => format!("cap_{number}"),
@@ -109,7 +110,7 @@ impl fmt::Display for Capability {
             flags.push_str(if is_in(sets.permitted) { "p" } else { "" });
             flags
         };
-        // Capabilities with the same flags stand together, as getcap prints them.
+        // Capabilities with the same flags form one group, as in getcap.
         let mut groups: Vec<(String, Vec<String>)> = Vec::new();
         for number in 0..64 {
             let flags = flags(number);
@@ -159,10 +160,10 @@ mod tests {
                 [two(0x0300_0001, raw, 0), vec![0xe8, 3, 0, 0]].concat(),
                 "cap_net_raw=ep [rootid=1000]",
             ),
-            (two(0x0300_0001, raw, 0), "capabilities that are not readable"),
-            (two(0x0900_0001, raw, 0), "capabilities that are not readable"),
-            (b"cap".to_vec(), "capabilities that are not readable"),
-            (Vec::new(), "capabilities that are not readable"),
+            (two(0x0300_0001, raw, 0), "invalid capabilities"),
+            (two(0x0900_0001, raw, 0), "invalid capabilities"),
+            (b"cap".to_vec(), "invalid capabilities"),
+            (Vec::new(), "invalid capabilities"),
         ] {
             assert_eq!(Capability::parse(&value).to_string(), expected, "{value:?}");
         }

@@ -1,31 +1,31 @@
-//! Sparse files: a map of where a file's stored bytes belong; the rest is zeros. The four forms of
-//! GNU tar: its old header, and 0.0, 0.1 and 1.0 in pax headers (GNU tar manual, "Storing Sparse
-//! Files"). Pure, and bounded: holes count towards the limits too.
+//! Sparse files: a map of the offsets of a file's stored bytes; all other bytes are zeros. It reads
+//! the four forms of GNU tar: the old header, and 0.0, 0.1 and 1.0 in pax headers (GNU tar manual,
+//! "Storing Sparse Files"). Pure and bounded: holes count towards the limits too.
 
 use super::blocks::{Blocks, number};
 use std::io::{self, Read};
 
-/// The most pieces of one file that are kept.
+/// Largest number of pieces of one file.
 const MAX_PIECES: usize = 65_536;
 
-/// Stored bytes of a file and where they go: offset and length, in bytes.
+/// A piece of stored bytes: its offset in the file and its length, in bytes.
 pub(super) type Piece = (u64, u64);
 
-/// What a pax header says of a sparse file.
+/// A sparse file's description in a pax header.
 #[derive(Default)]
 pub(super) struct PaxSparse {
-    /// Its real name: `path` is made up.
+    /// The file's real name; `path` has a generated one.
     pub name: Option<Vec<u8>>,
     major: Option<u64>,
     minor: Option<u64>,
     size_bytes: Option<u64>,
-    /// Offset, length, offset, length, as far as a 0.x header lists them.
+    /// Offset, length, offset, length, as listed by a 0.x header.
     numbers: Vec<u64>,
     is_stated: bool,
 }
 
 impl PaxSparse {
-    /// Takes in the record `GNU.sparse.KEY`; `None` when it is malformed.
+    /// Adds the record `GNU.sparse.KEY`; `None` if it is malformed.
     pub fn absorb(&mut self, key: &[u8], value: &[u8]) -> Option<()> {
         let text = || std::str::from_utf8(value).ok();
         let value_number = || text()?.parse().ok();
@@ -46,7 +46,7 @@ impl PaxSparse {
                     self.numbers.push(part.parse().ok()?);
                 }
             }
-            _ => {} // `numblocks` counts what is listed anyway
+            _ => {} // `numblocks` repeats the length of the list
         }
         (self.numbers.len() <= 2 * MAX_PIECES).then_some(())
     }
@@ -56,7 +56,7 @@ impl PaxSparse {
         self.is_stated
     }
 
-    /// The map and the file's size in bytes; of version 1.0 the map stands in front of the content.
+    /// The map and the file's size in bytes. In version 1.0 the map precedes the content.
     pub fn map(self, blocks: &mut Blocks<impl Read>) -> Option<(Vec<Piece>, u64)> {
         let size_bytes = self.size_bytes?;
         let numbers = match (self.major, self.minor) {
@@ -69,8 +69,8 @@ impl PaxSparse {
     }
 }
 
-/// The map of version 1.0: decimal numbers, a line each, filled up to whole blocks; the first one
-/// says how many pairs follow.
+/// Reads the map of version 1.0: decimal numbers, one per line, padded to whole blocks. The first
+/// number is the number of pairs.
 fn numbers_in_front(blocks: &mut Blocks<impl Read>) -> Option<Vec<u64>> {
     let mut wanted = 1;
     let (mut numbers, mut text) = (Vec::new(), String::new());
@@ -99,7 +99,7 @@ fn numbers_in_front(blocks: &mut Blocks<impl Read>) -> Option<Vec<u64>> {
     Some(numbers)
 }
 
-/// The map of GNU's old form: four pieces in the header, 21 in each block that follows it.
+/// Reads the map of GNU's old form: four pieces in the header, 21 in each block that follows it.
 pub(super) fn old_gnu_map(
     header: &tar::Header,
     blocks: &mut Blocks<impl Read>,
@@ -124,7 +124,7 @@ pub(super) fn old_gnu_map(
     checked(pieces, field(&gnu.realsize)?, blocks.content_bytes())
 }
 
-/// A map whose pieces follow each other within the file and are exactly what is stored.
+/// Checks that the pieces are in order, within the file, and exactly the stored bytes.
 fn checked(pieces: Vec<Piece>, size_bytes: u64, stored_bytes: u64) -> Option<(Vec<Piece>, u64)> {
     let (mut end, mut sum) = (0, 0u64);
     for (offset, length) in &pieces {
@@ -137,7 +137,7 @@ fn checked(pieces: Vec<Piece>, size_bytes: u64, stored_bytes: u64) -> Option<(Ve
     (end <= size_bytes && sum == stored_bytes).then_some((pieces, size_bytes))
 }
 
-/// The whole file: stored bytes at their places, zeros between them.
+/// Reader of the whole file: stored bytes at their offsets, zeros between them.
 pub(super) struct Expanded<'a> {
     stored: &'a mut dyn Read,
     pieces: std::iter::Peekable<std::vec::IntoIter<Piece>>,
@@ -192,11 +192,11 @@ mod tests {
     fn a_map_that_contradicts_itself_is_none() {
         assert!(checked(vec![(0, 2), (4, 1)], 5, 3).is_some());
         for (pieces, size_bytes, stored_bytes) in [
-            (vec![(0, 2), (1, 1)], 5, 3),       // one over the other
-            (vec![(4, 1), (0, 2)], 5, 3),       // backwards
-            (vec![(0, 2)], 1, 2),               // beyond the end
-            (vec![(0, 2)], 2, 3),               // more is stored
-            (vec![(0, 2)], 2, 1),               // less is stored
+            (vec![(0, 2), (1, 1)], 5, 3),       // overlap
+            (vec![(4, 1), (0, 2)], 5, 3),       // out of order
+            (vec![(0, 2)], 1, 2),               // beyond the end of the file
+            (vec![(0, 2)], 2, 3),               // more bytes are stored
+            (vec![(0, 2)], 2, 1),               // fewer bytes are stored
             (vec![(u64::MAX, 2)], u64::MAX, 2), // beyond 64 bits
         ] {
             assert!(checked(pieces.clone(), size_bytes, stored_bytes).is_none(), "{pieces:?}");

@@ -1,12 +1,12 @@
-//! Blob: its descriptor, the source of its bytes, its compression. It opens no file. OCI image-spec
-//! 1.1, descriptor.md.
+//! Blob: descriptor, source of bytes, compression. It opens no file. OCI image-spec 1.1,
+//! descriptor.md.
 
 use super::media_type;
 use crate::digest::Digest;
 use std::sync::Arc;
 use std::{fmt, io, io::Read};
 
-/// How a layer's tar is compressed.
+/// Compression of a layer's tar.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Compression {
     /// No compression.
@@ -25,7 +25,7 @@ impl Compression {
             media_type::OCI_LAYER | media_type::DOCKER_LAYER => Some(Compression::None),
             media_type::OCI_LAYER_GZIP | media_type::DOCKER_LAYER_GZIP => Some(Compression::Gzip),
             media_type::OCI_LAYER_ZSTD | media_type::DOCKER_LAYER_ZSTD => Some(Compression::Zstd),
-            // Layers that were not to be pushed (image-spec 1.0, layer.md, "Non-Distributable").
+            // Layers that must not be pushed (image-spec 1.0, layer.md, "Non-Distributable").
             media_type::DOCKER_FOREIGN_LAYER => Some(Compression::Gzip),
             _ => match media_type.strip_prefix(media_type::OCI_FOREIGN_LAYER)? {
                 "" => Some(Compression::None),
@@ -73,7 +73,7 @@ impl fmt::Debug for Blob {
 /// A blob's media type, digest and size, as a manifest names it (descriptor.md).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Descriptor {
-    /// What the bytes are, for example [`media_type::OCI_LAYER_GZIP`].
+    /// Kind of content, for example [`media_type::OCI_LAYER_GZIP`].
     pub media_type: String,
     /// Digest of the bytes as stored and sent.
     pub digest: Digest,

@@ -1,5 +1,5 @@
-//! Constants of the media types that are read and written. OCI image-spec 1.1, media-types.md;
-//! Docker's image manifest version 2, schema 2.
+//! Constants of the supported media types. OCI image-spec 1.1, media-types.md; Docker's image
+//! manifest version 2, schema 2.
 
 /// An OCI image manifest.
 pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -23,7 +23,7 @@ pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json"
 pub const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
 /// A Docker layer, gzip.
 pub const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
-/// A Docker layer, zstd: BuildKit writes it, no specification names it.
+/// A Docker layer, zstd: BuildKit writes it, and no specification names it.
 pub const DOCKER_LAYER_ZSTD: &str = "application/vnd.docker.image.rootfs.diff.tar.zstd";
 /// A Docker layer that is not pushed, gzip.
 pub const DOCKER_FOREIGN_LAYER: &str = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";

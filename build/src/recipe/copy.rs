@@ -7,7 +7,7 @@ use crate::rootfs::{Attributes, Node, Rootfs};
 use std::io;
 use std::sync::Arc;
 
-/// Destination and owner of one COPY.
+/// Destination, owner and mode of one COPY.
 pub(super) struct Target<'a> {
     pub(super) rootfs: &'a mut Rootfs,
     pub(super) destination: &'a str,
@@ -73,7 +73,7 @@ impl Target<'_> {
     ) -> Result<(), Problem> {
         let read = |error| Problem::Read { path: source.to_owned(), source: error };
         match context.entry(source).map_err(read)? {
-            None => Ok(()), // left out by .dockerignore
+            None => Ok(()), // excluded by .dockerignore
             Some(ContextEntry::File { executable }) => {
                 let content = context.read(source).map_err(read)?;
                 let as_it_is = Node::File { executable, content: Arc::clone(&content) };
@@ -82,7 +82,7 @@ impl Target<'_> {
                 self.put_as(destination, Node::File { executable, content }, mode)
             }
             Some(ContextEntry::Symlink { target }) => {
-                // A link has an owner; its mode has no effect.
+                // A link has an owner, but its mode has no effect.
                 self.put_as(destination, Node::Symlink { target }, None)
             }
             Some(ContextEntry::Folder) => {

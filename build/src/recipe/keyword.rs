@@ -1,17 +1,17 @@
-//! Keywords of a recipe: the supported instructions, and Docker's that a recipe must not have.
-//! Docker's Dockerfile reference, "Overview".
+//! Keywords of a recipe: the supported instructions, and Docker's instructions that a recipe must
+//! not have. Docker's Dockerfile reference, "Overview".
 
 /// Defines the enum together with the data of each variant, so that no variant lacks any.
 macro_rules! keywords {
     ($($(#[$documentation:meta])* $variant:ident $name:literal),+ $(,)?) => {
-        /// An instruction that is understood.
+        /// A supported instruction.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         pub(super) enum Keyword {
             $($(#[$documentation])* $variant),+
         }
 
         impl Keyword {
-            /// All of them, in the order in which messages list them.
+            /// All supported instructions, in the order in which messages list them.
             pub const ALL: &[Keyword] = &[$(Keyword::$variant),+];
 
             /// The keyword in a recipe, in upper case.
@@ -25,23 +25,23 @@ macro_rules! keywords {
 }
 
 keywords! {
-    /// Begins the only stage.
+    /// Begins the only build stage.
     From "FROM",
-    /// Files and folders of the context.
+    /// Copies files and folders of the context.
     Copy "COPY",
-    /// Variables of the program.
+    /// Sets environment variables of the program.
     Env "ENV",
-    /// The user of the program.
+    /// Sets the user of the program.
     User "USER",
-    /// The working directory, which the build creates.
+    /// Sets the working directory, which the build creates.
     WorkDir "WORKDIR",
-    /// Ports.
+    /// Declares ports.
     Expose "EXPOSE",
-    /// Labels of the configuration.
+    /// Sets labels of the configuration.
     Label "LABEL",
-    /// The program and its first arguments.
+    /// Sets the program and its first arguments.
     EntryPoint "ENTRYPOINT",
-    /// Further arguments.
+    /// Sets further arguments.
     Cmd "CMD",
 }
 
@@ -51,7 +51,7 @@ impl Keyword {
         Keyword::ALL.iter().copied().find(|keyword| keyword.name() == name)
     }
 
-    /// The nearest keyword to a misspelled one, if it is near enough.
+    /// The keyword closest to a misspelled one, if it is close enough.
     pub fn near(written: &str) -> Option<&'static str> {
         let distances = Keyword::ALL
             .iter()
@@ -59,14 +59,14 @@ impl Keyword {
         distances.min().filter(|(distance, _)| *distance <= 2).map(|(_, name)| name)
     }
 
-    /// All names, for a message.
+    /// All names, for an error message.
     pub fn list() -> String {
         Keyword::ALL.iter().map(|known| known.name()).collect::<Vec<_>>().join(", ")
     }
 }
 
-/// Why a recipe must not have an instruction of Docker's, and what to do; `None` for words that
-/// Docker does not know either.
+/// Why a recipe must not have this instruction of Docker's, and what to do instead; `None` for
+/// words that Docker does not know.
 pub(super) fn unsupported(name: &str) -> Option<&'static str> {
     Some(match name {
         "RUN" => {
@@ -74,7 +74,7 @@ pub(super) fn unsupported(name: &str) -> Option<&'static str> {
              the result"
         }
         "ADD" => "use COPY",
-        "ARG" => "a recipe with arguments is not one image; use ENV, or write the value",
+        "ARG" => "one recipe makes one image, without arguments; use ENV, or write the value",
         "VOLUME" => "the platform gives the function /tmp and nothing else",
         "HEALTHCHECK" => "OCI images have no health check; the platform checks the port",
         "STOPSIGNAL" => "the function server stops on SIGTERM, which is the default",
@@ -105,7 +105,7 @@ mod tests {
         }
     }
 
-    /// An earlier version handled a known keyword without a case as CMD.
+    /// Regression: an earlier version handled a known keyword without a case as CMD.
     #[test]
     fn each_keyword_means_something_of_its_own() {
         let nothing = Recipe::parse("FROM scratch\n").expect("a recipe");
@@ -117,7 +117,10 @@ mod tests {
                 continue;
             }
             let recipe = Recipe::parse(&format!("FROM scratch\n{line}\n")).expect(&line);
-            assert!(!seen.contains(&recipe), "`{line}` does nothing, or what another does");
+            assert!(
+                !seen.contains(&recipe),
+                "`{line}` has no effect, or the effect of another keyword"
+            );
             seen.push(recipe);
         }
     }
@@ -129,7 +132,7 @@ mod tests {
             assert_eq!(Keyword::parse(name), Some(*keyword));
             assert_eq!(unsupported(name), None, "{name} is both known and refused");
             let error = Recipe::parse(&format!("FROM scratch\n{}", name.to_lowercase()));
-            let expected = format!("line 2: `{name}`: something must follow it");
+            let expected = format!("line 2: `{name}`: an argument is missing");
             assert_eq!(error.expect_err(name).to_string(), expected);
             assert_eq!(Keyword::near(&format!("{name}X")), Some(name));
             assert!(Keyword::list().contains(name));

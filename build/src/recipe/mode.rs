@@ -1,6 +1,6 @@
-//! The mode of `COPY --chmod`: octal (`0755`) or symbolic (`u+x,go-w`). It changes the mode that a
-//! file has without it. POSIX.1-2017, chmod, "Extended Description"; it refuses a text for which
-//! chmod(1) and BuildKit differ.
+//! Modes of `COPY --chmod`: octal (`0755`) or symbolic (`u+x,go-w`). A symbolic mode changes the
+//! file's own mode. POSIX.1-2017, chmod, "Extended Description". A text for which chmod(1) and
+//! BuildKit give different results is an error.
 
 /// The file creation mask for a clause without a user class: Docker Engine's own.
 const UMASK: u32 = 0o022;
@@ -23,8 +23,8 @@ enum Change {
 /// One clause such as `go-w`: the class, the operation and the bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Clause {
-    /// The bits of the named classes user, group and others (0o7777 at most); `None` if none is
-    /// named.
+    /// The bits of the named classes user, group and others (0o7777 at most); `None` if the clause
+    /// names no class.
     whose: Option<u32>,
     operation: Operation,
     bits: Bits,
@@ -40,7 +40,7 @@ enum Operation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Bits {
     /// `rwxst`, for user, group and others alike; `X` has the effect of `x` for folders and for
-    /// files that anybody may already execute.
+    /// files that already have an execute bit.
     Letters { bits: u32, or_search: bool },
     /// `u`, `g` or `o`: the three bits of this class, by their shift to the left.
     Of { shift: u32 },
@@ -119,14 +119,14 @@ fn read_clause(text: &str, clauses: &mut Vec<Clause>) -> Result<(), String> {
     });
     let whose = (!names.is_empty()).then_some(whose);
     if rest.is_empty() {
-        return Err(format!("has `{text}` in it, which has no `+`, `-` or `=`"));
+        return Err(format!("contains `{text}`, which has no `+`, `-` or `=`"));
     }
     while let Some(sign) = rest.chars().next() {
         let operation = match sign {
             '+' => Operation::Add,
             '-' => Operation::Remove,
             '=' => Operation::Assign,
-            other => return Err(format!("has `{}` in it", other.escape_debug())),
+            other => return Err(format!("contains `{}`", other.escape_debug())),
         };
         let after = &rest[1..];
         let end = after.find(['+', '-', '=']).unwrap_or(after.len());
@@ -150,12 +150,12 @@ fn read_bits(letters: &str, whose: Option<u32>, operation: Operation) -> Result<
             's' => bits |= SET_USER_ID | SET_GROUP_ID,
             // chmod(1) applies `t` to others, BuildKit to user and group.
             't' if whose.is_none_or(|whose| whose == 0o7777) => bits |= STICKY,
-            't' => return Err("gives `t` to one of several; it is `+t` or `-t`".into()),
-            // BuildKit ignores it elsewhere.
+            't' => return Err("applies `t` to some classes only; write `+t` or `-t`".into()),
+            // BuildKit ignores `X` after other operators.
             'X' if operation == Operation::Add => or_search = true,
             'X' => return Err("has an `X` that does not follow a `+`".into()),
             'u' | 'g' | 'o' => return Err(format!("mixes `{letter}` with other letters")),
-            other => return Err(format!("has `{}` in it", other.escape_debug())),
+            other => return Err(format!("contains `{}`", other.escape_debug())),
         }
     }
     Ok(Bits::Letters { bits, or_search })
@@ -173,13 +173,13 @@ mod tests {
             ("7777", 0o7777, 0o7777, 0o7777),
             ("u+x", 0o744, 0o755, 0o755),
             ("+x", 0o755, 0o755, 0o755),
-            ("+w", 0o644, 0o755, 0o755), // the mask: nobody but the user gets it
+            ("+w", 0o644, 0o755, 0o755), // the mask clears it for all but the user
             ("a+w", 0o666, 0o777, 0o777),
             ("go-w", 0o644, 0o755, 0o755),
             ("go=", 0o600, 0o700, 0o700),
             ("u=rw,go=r", 0o644, 0o644, 0o644),
             ("=rw,+X", 0o644, 0o755, 0o755),
-            ("a-x,a+X", 0o644, 0o755, 0o755), // of the mode before
+            ("a-x,a+X", 0o644, 0o755, 0o755), // `X` depends on the mode before the change
             ("g=u-w", 0o644, 0o755, 0o755),
             ("o=u", 0o646, 0o757, 0o757),
             ("u+s,g+s", 0o6644, 0o6755, 0o6755),

@@ -12,7 +12,8 @@ const GROUP: &str = "/etc/group";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
     user: Id,
-    /// If absent: the user's own group in /etc/passwd, or the same number if the user is a number.
+    /// If absent: the user's primary group in /etc/passwd, or the same number if the user is a
+    /// number.
     group: Option<Id>,
 }
 
@@ -29,7 +30,7 @@ impl Owner {
     /// States what is wrong and what to write.
     pub(super) fn parse(text: &str) -> Result<Owner, String> {
         let id = |part: &str| match part.parse::<u32>() {
-            // 4294967295 is what the kernel takes for "leave it as it is"
+            // The kernel takes 4294967295 as "do not change".
             Ok(u32::MAX) => None,
             Ok(number) => Some(Id::Number(number)),
             Err(_) if is_name(part) => Some(Id::Name(part.to_owned())),
@@ -51,11 +52,11 @@ impl Owner {
         }
     }
 
-    /// User id and group id, in an image with the files of `rootfs`, where those of `extra` take
+    /// User id and group id in an image with the files of `rootfs`; those of `extra` take
     /// precedence.
     ///
     /// # Errors
-    /// A name that the image's files do not contain, and what to do.
+    /// A name that the image's files do not define, with what to do.
     pub(super) fn resolve(
         &self,
         rootfs: &Rootfs,
@@ -114,8 +115,8 @@ fn line_of(text: &str, name: &str) -> Option<(u32, Option<u32>)> {
     })
 }
 
-/// A name as useradd(8) accepts it, or slightly wider; not a number, and nothing that /etc/passwd
-/// cannot hold.
+/// Whether useradd(8) would accept the name, or a slightly wider set. Numbers, and characters that
+/// /etc/passwd cannot hold, are refused.
 fn is_name(part: &str) -> bool {
     let begins = part.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
     let is_in_name = |c: char| c.is_ascii_alphanumeric() || "_.-$".contains(c);

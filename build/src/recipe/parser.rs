@@ -1,4 +1,4 @@
-//! Syntax of each instruction, and its effect on a recipe. It opens no file. Docker's Dockerfile
+//! Syntax of each instruction, and its effect on the recipe. It opens no file. Docker's Dockerfile
 //! reference, the section of each instruction.
 
 use super::keyword::{Keyword, unsupported};
@@ -38,7 +38,7 @@ impl Parser {
             return Err(Problem::NoFrom);
         }
         if rest.is_empty() {
-            return Err(argument("something must follow it".into()));
+            return Err(argument("an argument is missing".into()));
         }
         if rest.contains("<<") && keyword == Keyword::Copy {
             return Err(argument("here-documents are not supported; copy a file".into()));
@@ -109,7 +109,7 @@ impl Parser {
         let Some((destination, sources)) =
             words.split_last().filter(|(_, sources)| !sources.is_empty())
         else {
-            return Err("a source and a destination must follow it".into());
+            return Err("a source or a destination is missing".into());
         };
         let into_folder =
             destination.ends_with('/') || destination == "." || destination.ends_with("/.");
@@ -152,7 +152,7 @@ impl Parser {
             match name {
                 "--chown" => owner = Some(Owner::parse(&self.expand(value)?)?),
                 "--chmod" => mode = Some(ModeChange::parse(&self.expand(value)?)?),
-                // There is only one layer, so there is nothing below it to be independent of.
+                // The image has one layer, so `--link` has no effect.
                 "--link" if matches!(value, "" | "true" | "false") => {}
                 _ => {
                     return Err(format!(
@@ -200,7 +200,7 @@ impl Parser {
     }
 }
 
-/// Whether a path climbs above its start at any point.
+/// Whether a path leaves its starting folder at any point (`..`).
 fn climbs(path: &str) -> bool {
     let mut depth = 0_i64;
     path.split('/').any(|part| {

@@ -1,6 +1,6 @@
 //! Addresses in a registry's replies: whether one is on this machine, whether two have the same
-//! origin, and how a relative one resolves. It opens no connection. RFC 3986, section 5; RFC 6454
-//! (origin).
+//! origin, and how a relative one is resolved. It opens no connection. RFC 3986, section 5; RFC
+//! 6454 (origin).
 
 use std::net::IpAddr;
 use ureq::http::Uri;
@@ -15,8 +15,9 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    /// The origin of an absolute `http` or `https` address; `None` for anything else, and for one
-    /// with a user name, which no registry uses and which hides the real host from a reader.
+    /// The origin of an absolute `http` or `https` address; `None` for any other text, and for an
+    /// address with a user name, which no registry uses and which hides the real host from a
+    /// reader.
     pub(super) fn of(uri: &Uri) -> Option<Origin> {
         let is_https = match uri.scheme_str()? {
             "https" => true,
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn follows_an_address_to_one_reading_only() {
+    fn resolves_only_unambiguous_addresses() {
         let base: Uri = "https://r.example.com:5000/v2/a/blobs/uploads/".parse().expect("a URI");
         for (location, expected) in [
             (

@@ -45,7 +45,7 @@ impl Attempts {
     }
 }
 
-/// Whether a status may change with time: too many requests, a time-out, a server error.
+/// Whether a status may be temporary: too many requests, a time-out, a server error.
 pub(super) fn is_passing(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 500..=504 | 520..=530)
 }
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_longer_each_time_and_not_for_ever() {
+    fn each_wait_is_longer_up_to_a_limit() {
         let mut attempts = Attempts::new();
         let waits: Vec<_> = std::iter::from_fn(|| attempts.fail(None)).collect();
         assert_eq!(waits, [250, 500, 1000, 2000].map(Duration::from_millis));
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_pass_is_tried_again() {
+    fn only_temporary_failures_are_retried() {
         for status in [408, 425, 429, 500, 502, 503, 504, 522] {
             assert!(is_passing(status), "{status}");
         }

@@ -1,5 +1,5 @@
-//! Parser of the files in which `docker login` and `podman login` keep credentials: the entry for a
-//! registry, and its contents. It opens no file and runs no helper. Docker's reference, "docker
+//! Parser of the credentials files that `docker login` and `podman login` write: finds the entry
+//! for a registry and decodes it. It opens no file and runs no helper. Docker's reference, "docker
 //! login"; containers-auth.json(5).
 
 use base64::Engine as _;
@@ -7,12 +7,12 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer};
 use std::collections::HashMap;
 
-/// Under which name Docker keeps the credentials of Docker Hub.
+/// The name under which Docker stores the credentials of Docker Hub.
 const HUB_SERVER: &str = "https://index.docker.io/v1/";
-/// The hosts that are Docker Hub.
+/// Host names of Docker Hub.
 const HUB_HOSTS: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
 
-/// A `config.json` or `auth.json`.
+/// Content of a `config.json` or `auth.json`.
 #[derive(Default, Deserialize)]
 pub(super) struct AuthFile {
     #[serde(default, deserialize_with = "or_null")]
@@ -23,7 +23,7 @@ pub(super) struct AuthFile {
     store: Option<String>,
 }
 
-/// What stands under a registry's name.
+/// The entry of one registry.
 #[derive(Clone, Default, Deserialize)]
 struct Entry {
     #[serde(default, deserialize_with = "or_null")]
@@ -47,7 +47,7 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// What an entry holds; at least one of the fields is not empty.
+/// Decoded credentials of an entry; at least one field is not empty.
 #[derive(Default, PartialEq, Eq)]
 #[cfg_attr(test, derive(Debug))]
 pub(super) struct Held {
@@ -55,31 +55,32 @@ pub(super) struct Held {
     pub(super) password: String,
     /// An OAuth2 refresh token.
     pub(super) identity_token: String,
-    /// A token to show to the registry itself.
+    /// A token to send to the registry itself.
     pub(super) registry_token: String,
 }
 
 impl AuthFile {
-    /// The file's content. An empty file holds nothing.
+    /// Parses a file. An empty file has no entries.
     pub(super) fn parse(text: &[u8]) -> Result<AuthFile, String> {
         if text.trim_ascii().is_empty() {
             return Ok(AuthFile::default());
         }
-        // The parser's own text would quote the file, and so a secret.
+        // The parser's own message would quote the file, which may contain a secret.
         serde_json::from_slice(text).map_err(|error| {
-            let what = if error.is_data() { "other JSON than expected" } else { "no JSON" };
+            let what =
+                if error.is_data() { "other JSON than expected" } else { "text other than JSON" };
             format!("it holds {what}, at line {} column {}", error.line(), error.column())
         })
     }
 
-    /// The helper that is responsible for `host`, and whether the file names it for this host.
+    /// The credential helper for `host`, from its own setting or from the file's default store.
     pub(super) fn helper(&self, host: &str) -> Option<&str> {
         let of_host = names(host).find_map(|name| self.helpers.get(name)?.as_deref());
         of_host.or(self.store.as_deref()).filter(|name| !name.is_empty())
     }
 
-    /// The entry for a repository of `host`: the longest name that fits, as podman keeps them, then
-    /// the host's own.
+    /// The entry for a repository of `host`: the longest name that matches, as podman stores them,
+    /// otherwise the entry of the host itself.
     pub(super) fn held(&self, host: &str, repository: &str) -> Result<Option<Held>, String> {
         let full = format!("{host}/{repository}");
         let prefixes = std::iter::successors(Some(full.as_str()), |name| {
@@ -90,7 +91,7 @@ impl AuthFile {
             .chain(names(host))
             .find_map(|name| self.auths.get(name))
             .or_else(|| {
-                // written long ago: an address where a name is expected
+                // old files have an address in place of a name
                 let of_host = |key: &&String| {
                     let known = key.strip_prefix("https://").or(key.strip_prefix("http://"));
                     let known = match (known, key.split_once('/')) {
@@ -135,14 +136,14 @@ impl Entry {
     }
 }
 
-/// The names that a registry's credentials may be kept under.
+/// The names under which a registry's credentials may be stored.
 pub(super) fn names(host: &str) -> impl Iterator<Item = &str> {
     let is_hub = HUB_HOSTS.contains(&host);
     let hub = [HUB_SERVER].into_iter().chain(HUB_HOSTS).filter(move |_| is_hub);
     hub.chain(Some(host).filter(move |_| !is_hub))
 }
 
-/// How a helper is asked for `host`.
+/// The address to send to a helper for `host`.
 pub(super) fn server(host: &str) -> &str {
     names(host).next().unwrap_or(host)
 }
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_the_entry_that_fits_best() {
+    fn finds_the_longest_name_that_matches() {
         // "user:s3cret", "team:t3am" and "old:0ld" in base64
         let file = parsed(
             r#"{"auths":{
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn names_the_helper_of_a_host_before_the_store() {
+    fn a_hosts_own_helper_precedes_the_default_store() {
         let file =
             parsed(r#"{"credsStore":"desktop","credHelpers":{"a.example.com":"ecr-login"}}"#);
         assert_eq!(file.helper("a.example.com"), Some("ecr-login"));
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_may_be_half_a_token_or_broken() {
+    fn an_entry_may_be_incomplete_a_token_or_malformed() {
         let held = |entry: &str| parsed(&format!(r#"{{"auths":{{"h":{entry}}}}}"#)).held("h", "x");
         // "user:" and "user" in base64
         for half in [r#"{"auth":"dXNlcjo="}"#, r#"{"auth":"dXNlcg=="}"#, r#"{"username":"user"}"#] {
@@ -222,7 +223,7 @@ mod tests {
         for broken in [r#"{"auth":"%%%"}"#, r#"{"auth":"/w=="}"#] {
             assert!(held(broken).is_err(), "{broken}");
         }
-        for (text, says) in [("{", "no JSON"), (r#"{"auths":"s3cret"}"#, "other JSON")] {
+        for (text, says) in [("{", "other than JSON"), (r#"{"auths":"s3cret"}"#, "other JSON")] {
             let error = AuthFile::parse(text.as_bytes()).err().expect("broken");
             assert!(error.contains(says) && !error.contains("s3cret"), "{error}");
         }

@@ -6,7 +6,7 @@
 pub(super) enum Challenge {
     /// A token from `realm`.
     Bearer { realm: String, service: Option<String>, scope: Option<String> },
-    /// A name and a password.
+    /// A user name and a password.
     Basic,
 }
 
@@ -23,7 +23,7 @@ fn parse_header(header: &str) -> Vec<Challenge> {
         rest = rest.trim_start_matches([' ', '\t', ',']);
         let (word, after) = token(rest);
         if word.is_empty() {
-            break; // the end, or something else than a challenge: what stands before it counts
+            break; // the end, or not a challenge: the challenges before it count
         }
         let after_word = after.trim_start_matches([' ', '\t']);
         match (after_word.strip_prefix('='), found.last_mut()) {
@@ -62,7 +62,7 @@ fn token(text: &str) -> (&str, &str) {
 }
 
 /// A quoted string or a token, and the text after it. The parser accepts a token up to a comma or a
-/// blank, because some registries send realms without quotes.
+/// space, because some registries send realms without quotes.
 fn value(text: &str) -> (String, &str) {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find([',', ' ', '\t']).unwrap_or(text.len());

@@ -1,5 +1,5 @@
-//! Credentials for a registry: none, or a name and a secret from the environment, docker's and
-//! podman's files and their helpers. It sends nothing, and no secret is ever printed. Docker's
+//! Credentials for a registry: from the environment, from the files of Docker and podman, and from
+//! credential helpers. It sends nothing to a registry, and no secret is ever printed. Docker's
 //! reference, "docker login", credential helpers; containers-auth.json(5).
 
 use super::auth_file::{self, AuthFile, Held};
@@ -15,31 +15,32 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-/// The largest file of credentials, and the longest answer of a helper, in bytes.
+/// Largest credentials file, and longest answer of a helper, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
-/// How long a helper may take: it may have to ask a person.
+/// Time limit of a helper, which may have to ask the user.
 const HELPER_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Who asks. Never printed.
+/// Credentials of the client. They are never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Credentials {
     /// No credentials.
     Anonymous,
-    /// A name and a password or token.
+    /// A user name and a password or token.
     Basic {
         /// The user name.
         username: String,
         /// The secret.
         password: String,
     },
-    /// An OAuth2 refresh token, which a token server exchanges ("identity token").
+    /// An OAuth2 refresh token, which a token server exchanges for an access token ("identity
+    /// token").
     IdentityToken(String),
-    /// A token that the registry itself takes ("registry token").
+    /// A token that the registry itself accepts ("registry token").
     RegistryToken(String),
 }
 
 impl Credentials {
-    /// The user name, for an error.
+    /// The user name, for an error message.
     pub(super) fn user(&self) -> &str {
         match self {
             Credentials::Anonymous => "nobody",
@@ -60,12 +61,12 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Credentials and where they were found, for an error.
+/// Credentials and where they were found, for an error message.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// What was found.
+    /// The credentials.
     pub credentials: Credentials,
-    /// For example "`/root/.docker/config.json`".
+    /// Where they were found, for example "`/root/.docker/config.json`".
     pub origin: String,
 }
 
@@ -75,26 +76,26 @@ impl Found {
     }
 }
 
-/// Why a registry is asked.
+/// Why the client contacts a registry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RegistryPurpose {
-    /// It is what `push` or `pull` names, one a command.
+    /// `push` or `pull` names the registry; a command has one such registry.
     ByTarget,
-    /// It stands in the name of some image to look at.
+    /// The registry is part of the name of an image to inspect.
     InPassing,
 }
 
-/// Where credentials are looked for, as the environment has it. Nothing is read before a registry
-/// asks for credentials.
+/// Places to look for credentials, from the environment. No file is read before a registry requires
+/// credentials.
 #[derive(Clone, Default)]
 pub struct Keychain {
-    /// MICROIMAGE_USERNAME.
+    /// Value of MICROIMAGE_USERNAME.
     username: Option<String>,
-    /// MICROIMAGE_PASSWORD.
+    /// Value of MICROIMAGE_PASSWORD.
     password: Option<String>,
-    /// MICROIMAGE_REGISTRY: whose the two are.
+    /// Value of MICROIMAGE_REGISTRY: the registry that the two belong to.
     registry: Option<String>,
-    /// Files, the first that has an entry wins.
+    /// Credentials files; the first one with an entry wins.
     files: Vec<PathBuf>,
 }
 
@@ -105,9 +106,10 @@ impl fmt::Debug for Keychain {
 }
 
 impl Keychain {
-    /// What the environment says. `variable` reads one variable, `home` is the user's folder.
-    /// REGISTRY_AUTH_FILE takes the place of all other files, as it does for podman and skopeo;
-    /// then come docker's (DOCKER_CONFIG), and podman's of this session and of this user.
+    /// Reads the places from the environment. `variable` reads one variable; `home` is the user's
+    /// home directory. REGISTRY_AUTH_FILE replaces all other files, as in podman and skopeo.
+    /// Otherwise the order is: Docker's file (DOCKER_CONFIG), podman's for this session, podman's
+    /// for this user.
     pub fn from_environment(
         variable: impl Fn(&str) -> Option<OsString>,
         home: Option<&Path>,
@@ -137,13 +139,13 @@ impl Keychain {
         }
     }
 
-    /// The credentials for a repository of `registry`. Those of MICROIMAGE_REGISTRY go to it
-    /// alone; without it they go to what `push` or `pull` names, and to no registry that only
-    /// stands in an image's name.
+    /// The credentials for a repository of `registry`. If MICROIMAGE_REGISTRY is set, the
+    /// variables' credentials go to that registry only. Otherwise they go to the registry that
+    /// `push` or `pull` names, and never to a registry that is only part of an image's name.
     ///
     /// # Errors
-    /// [`RegistryError::Half`] when only a name or only a password is there;
-    /// [`RegistryError::Credentials`] when a file or helper cannot be read.
+    /// [`RegistryError::Half`] if only a user name or only a password is set;
+    /// [`RegistryError::Credentials`] if a file or helper cannot be read.
     pub fn find(
         &self,
         registry: &str,
@@ -178,7 +180,7 @@ impl Keychain {
     }
 }
 
-/// The credentials in one file; `None` when the file or the entry does not exist.
+/// The credentials in one file; `None` if the file or the entry does not exist.
 fn in_file(path: &Path, registry: &str, repository: &str) -> Result<Option<Found>, RegistryError> {
     let failed = |why: String| RegistryError::Credentials {
         registry: registry.to_owned(),
@@ -187,7 +189,7 @@ fn in_file(path: &Path, registry: &str, repository: &str) -> Result<Option<Found
     let mut text = Vec::new();
     match File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut text)) {
         Ok(_) if text.len() as u64 > MAX_BYTES => {
-            return Err(failed("it is larger than 1 MiB, which no such file is".to_owned()));
+            return Err(failed("it is larger than the limit of 1 MiB".to_owned()));
         }
         Ok(_) => {}
         Err(error) if is_absent(&error) => return Ok(None),
@@ -236,7 +238,7 @@ fn credentials(held: Held, registry: &str, origin: &str) -> Result<Credentials, 
     }
 }
 
-/// What a helper answers to `get`.
+/// A helper's answer to `get`.
 #[derive(Deserialize)]
 struct Answer {
     #[serde(default, rename = "Username", alias = "username")]
@@ -245,21 +247,21 @@ struct Answer {
     secret: String,
 }
 
-/// Whether a name is one of a program beside the others, and not a path or an option.
+/// Whether the text is the name of a program, and not a path or an option.
 fn is_helper_name(name: &str) -> bool {
     name.len() <= 64
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
-/// Asks `docker-credential-NAME`; `None` when it has no entry. The helper's output may hold the
-/// secret: an error names the kind of failure only.
+/// Runs `docker-credential-NAME get`; `None` if it has no entry. The helper's output may contain
+/// the secret, so an error names only the kind of failure.
 fn ask_helper(name: &str, registry: &str) -> Result<Option<Credentials>, RegistryError> {
     let failed = |why: String| RegistryError::Credentials { registry: registry.to_owned(), why };
     if !is_helper_name(name) {
         let shown: String = name.chars().take(80).flat_map(char::escape_debug).collect();
         return Err(failed(format!(
-            "`{shown}` is not the name of a credential helper (letters, digits, `-`, `_`, `.`)"
+            "`{shown}` is not the name of a credential helper; use letters, digits, `-`, `_`, `.`"
         )));
     }
     let program = format!("docker-credential-{name}");
@@ -271,7 +273,7 @@ fn ask_helper(name: &str, registry: &str) -> Result<Option<Credentials>, Registr
         .spawn()
         .map_err(|error| failed(format!("the helper `{program}` cannot be started: {error}")))?;
     if let Some(mut input) = child.stdin.take() {
-        // A helper that does not read reports it by its exit code.
+        // A helper that does not read its input reports that by its exit code.
         let _ = input.write_all(auth_file::server(registry).as_bytes());
     }
     let (sender, receiver) = mpsc::channel();
@@ -288,7 +290,7 @@ fn ask_helper(name: &str, registry: &str) -> Result<Option<Credentials>, Registr
     }
     let status = child.wait().map_err(|error| failed(format!("`{program}`: {error}")))?;
     let Ok(Ok(text)) = output else {
-        return Err(failed(format!("the helper `{program}` does not answer")));
+        return Err(failed(format!("the helper `{program}` did not answer in time")));
     };
     if !status.success() {
         let said = String::from_utf8_lossy(&text).to_ascii_lowercase();
@@ -299,7 +301,7 @@ fn ask_helper(name: &str, registry: &str) -> Result<Option<Credentials>, Registr
         return Err(failed(format!("the helper `{program}` failed ({status})")));
     }
     let answer: Answer = serde_json::from_slice(&text)
-        .map_err(|_| failed(format!("the helper `{program}` does not answer in JSON")))?;
+        .map_err(|_| failed(format!("the helper `{program}` did not answer with JSON")))?;
     let (username, password) = (answer.username, answer.secret);
     let held = if username == "<token>" {
         Held { identity_token: password, ..Held::default() }
@@ -329,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn looks_where_docker_and_podman_write() {
+    fn reads_the_files_of_docker_and_podman() {
         let home = tempfile::tempdir().expect("a folder");
         let place = |name: &str| home.path().join(name).display().to_string();
         // "a:s3cret" to "d:s3cret" in base64
@@ -362,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environments_credentials_are_whole_and_go_where_they_belong() {
+    fn credentials_of_the_environment_are_complete_and_go_to_their_registry_only() {
         let home = tempfile::tempdir().expect("a folder");
         let (user, password, ours) = (
             ("MICROIMAGE_USERNAME", "a"),
@@ -391,9 +393,9 @@ mod tests {
             assert!(find(&variables, registry, asked).expect("whole") == expected, "{variables:?}");
         }
         for (variables, lacks) in [
-            (vec![user], "MICROIMAGE_PASSWORD is not"),
-            (vec![password], "MICROIMAGE_USERNAME is not"),
-            (vec![user, ("MICROIMAGE_PASSWORD", "")], "MICROIMAGE_PASSWORD is not"),
+            (vec![user], "MICROIMAGE_PASSWORD is missing"),
+            (vec![password], "MICROIMAGE_USERNAME is missing"),
+            (vec![user, ("MICROIMAGE_PASSWORD", "")], "MICROIMAGE_PASSWORD is missing"),
         ] {
             let error =
                 find(&variables, "h.example.com", RegistryPurpose::ByTarget).expect_err("half");
@@ -401,7 +403,7 @@ mod tests {
         }
         assert!(
             find(&[user], "h.example.com", RegistryPurpose::InPassing).is_ok(),
-            "it is not for this one"
+            "the credentials belong to another registry"
         );
     }
 

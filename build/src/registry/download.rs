@@ -44,18 +44,18 @@ pub(super) fn pull(
         if lied {
             return Err(link.step(&step, why));
         }
-        // The transfer may have damaged it: try once more from the start.
+        // The transfer may have damaged the blob: try once more from the start.
         lied = true;
         spool.restart(transfer)?;
         link.wait(&step, &mut attempts, Trouble::passing(why))?;
     }
 }
 
-/// The part that has arrived.
+/// The part of the blob that has arrived.
 struct Spool {
     file: File,
     hasher: Sha256,
-    /// In bytes.
+    /// Number of bytes that have arrived.
     filled: u64,
 }
 
@@ -139,7 +139,7 @@ mod tests {
     use super::begins_at;
 
     #[test]
-    fn a_range_begins_where_it_says() {
+    fn reads_the_offset_of_a_range() {
         for (value, expected) in [
             (Some("bytes 5-9/10"), true),
             (Some("bytes 5-9/*"), true),

@@ -1,5 +1,5 @@
-//! Registry errors, sorted by what the user can do about them. An error names the step and never a
-//! secret.
+//! Registry errors, one variant for each thing that the user can do about them. An error names the
+//! failed step and never contains a secret.
 
 use crate::image::ImageError;
 use std::io;
@@ -8,23 +8,23 @@ use std::path::PathBuf;
 /// Why a registry could not be used, and at which step.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
-    /// Text that is not a reference.
+    /// The text is not an image reference.
     #[error(
         "`{text}` is not an image reference ({why}); write `HOST/NAME:TAG` or \
          `HOST/NAME@sha256:…`"
     )]
     Reference {
-        /// As given.
+        /// The text as given.
         text: String,
-        /// What is wrong.
+        /// What is wrong with it.
         why: String,
     },
-    /// Pushing by digest alone.
+    /// A push to a reference that has only a digest.
     #[error("`{0}` has no tag to push to; write `HOST/NAME:TAG`")]
     NoTag(String),
-    /// An index would take the place of an image.
+    /// Pushing the index would replace an image under the same tag.
     #[error(
-        "`{0}` names one image, which something may pull by that tag; give the index a tag of its \
+        "`{0}` names one image, which a deployment may pull; give the index a tag of its \
          own"
     )]
     TagTaken(String),
@@ -36,12 +36,12 @@ pub enum RegistryError {
     Connect {
         /// Host and port.
         registry: String,
-        /// What was being done.
+        /// The step that failed.
         step: String,
         /// The network's error.
         why: String,
     },
-    /// The registry does not speak TLS, and may be asked in no other way.
+    /// The registry does not speak TLS, and plain HTTP is not allowed for it.
     #[error(
         "`{registry}` does not speak TLS ({why}); check the port, or allow plain HTTP for this \
          registry with `--insecure-registry {registry}`"
@@ -49,7 +49,7 @@ pub enum RegistryError {
     NotTls {
         /// Host and port.
         registry: String,
-        /// What came instead.
+        /// The peer's reply to the handshake.
         why: String,
     },
     /// The registry's certificate is not trusted.
@@ -63,7 +63,7 @@ pub enum RegistryError {
         /// What is wrong with it.
         why: String,
     },
-    /// The registry wants a certificate of its client's.
+    /// The registry requires a client certificate.
     #[error(
         "`{registry}` asks for a client certificate: {why}; put it and its key into \
          /etc/docker/certs.d/{registry}, as client.cert and client.key"
@@ -71,91 +71,91 @@ pub enum RegistryError {
     ClientCertificate {
         /// Host and port.
         registry: String,
-        /// What is missing, or wrong.
+        /// What is missing or wrong.
         why: String,
     },
-    /// A file of certificates cannot be used.
+    /// A certificates file cannot be used.
     #[error("the certificates in `{path}` cannot be used: {why}; name a PEM file")]
     CertificateFile {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
         /// What is wrong.
         why: String,
     },
-    /// The registry refuses what was asked.
+    /// The registry refuses the request.
     #[error("`{registry}` refuses access while {step}: {}", login.advice(registry, why))]
     Denied {
         /// Host and port.
         registry: String,
-        /// What was being done.
+        /// The step that failed.
         step: String,
         /// The registry's own text.
         why: String,
-        /// With which credentials.
+        /// The credentials of the request.
         login: Login,
     },
     /// There is a user name without a password, or a password without a user name.
     #[error(
-        "the credentials for `{registry}` are incomplete: {has} is there, {lacks} is not; set \
+        "the credentials for `{registry}` are incomplete: {has} is set, {lacks} is missing; set \
          both, or `docker login {registry}`"
     )]
     Half {
         /// Host and port.
         registry: String,
-        /// What there is, and where.
+        /// The part that is set, and where.
         has: String,
-        /// What there is not.
+        /// The missing part.
         lacks: String,
     },
-    /// The registry wants a password sent over plain HTTP.
+    /// The registry asks for a password over plain HTTP.
     #[error(
-        "`{registry}` sends those who log in to `{}`, which is not HTTPS; nothing was sent there, \
+        "the token server `{}` of `{registry}` does not use HTTPS; no password was sent, \
          ask who runs the registry", realm.escape_debug()
     )]
     Realm {
         /// Host and port.
         registry: String,
-        /// Where it sends.
+        /// Address of the token server.
         realm: String,
     },
-    /// There is no such image.
+    /// The image does not exist.
     #[error("`{0}` does not exist in the registry; check name and tag, or push it first")]
     NotFound(String),
-    /// Any other answer.
+    /// Any other failure.
     #[error("`{registry}` failed while {step}: {why}")]
     Step {
         /// Host and port.
         registry: String,
-        /// What was being done.
+        /// The step that failed.
         step: String,
         /// What went wrong.
         why: String,
     },
-    /// The tag names several platforms and none is linux with the wanted architecture.
-    #[error("`{reference}` is an index without linux/{architecture}; it holds: {holds}")]
+    /// An index has no image for linux and the requested architecture.
+    #[error("`{reference}` is an index without linux/{architecture}; it has: {holds}")]
     Platform {
         /// The image.
         reference: String,
-        /// What was looked for.
+        /// The requested architecture.
         architecture: String,
-        /// What there is.
+        /// Platforms of the index.
         holds: String,
     },
     /// The image is inconsistent or too large.
     #[error(transparent)]
     Image(#[from] ImageError),
-    /// A layer could not be read or kept.
+    /// A layer could not be read or stored.
     #[error("a layer cannot be {what}: {source}")]
     Blob {
-        /// What was tried.
+        /// The step that failed.
         what: &'static str,
         /// The underlying I/O error.
         source: io::Error,
     },
-    /// A file of credentials or a credential helper.
+    /// A credentials file or a credential helper failed.
     #[error(
-        "the credentials for `{registry}` cannot be read: {why}; `docker login {registry}` writes \
-         them anew"
+        "the credentials for `{registry}` cannot be read: {why}; run `docker login {registry}` to \
+         write them again"
     )]
     Credentials {
         /// Host and port.
@@ -165,19 +165,19 @@ pub enum RegistryError {
     },
 }
 
-/// Which credentials a refused request had.
+/// The credentials that a refused request had.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Login {
-    /// None: none were found.
+    /// No credentials were found.
     Absent,
-    /// Some that the registry, or its token server, does not accept.
+    /// The registry or its token server does not accept the credentials.
     Wrong {
         /// The user name, or `a token`.
         user: String,
-        /// Where they were found.
+        /// Where the credentials were found.
         origin: String,
     },
-    /// Some that are accepted and do not suffice.
+    /// The credentials are valid and lack the permission.
     Insufficient {
         /// The user name, or `a token`.
         user: String,
@@ -188,16 +188,16 @@ impl Login {
     fn advice(&self, registry: &str, why: &str) -> String {
         match self {
             Login::Absent => format!(
-                "no password for it was found ({why}); `docker login {registry}`, or set \
+                "no password was found for it ({why}); run `docker login {registry}`, or set \
                  MICROIMAGE_REGISTRY, MICROIMAGE_USERNAME and MICROIMAGE_PASSWORD"
             ),
             Login::Wrong { user, origin } => format!(
-                "it does not accept the password of `{user}` from {origin} ({why}); `docker login \
-                 {registry}` again"
+                "it does not accept the password of `{user}` from {origin} ({why}); run `docker \
+                 login {registry}` again"
             ),
             Login::Insufficient { user } => format!(
-                "`{user}` is logged in, but may not do this ({why}); ask who runs the registry, \
-                 or `docker login {registry}` as another user"
+                "`{user}` is logged in and lacks the permission ({why}); ask the registry's \
+                 administrator, or run `docker login {registry}` as another user"
             ),
         }
     }

@@ -1,7 +1,7 @@
 //! Client certificate for a registry that requests one: `NAME.cert` with its `NAME.key` in the
-//! host's folder of Docker or podman. The client reads it only when a server asks: so a key that
-//! only root may read causes no error for a registry that does not want it. RFC 8446, section
-//! 4.3.2; Docker's documentation, "Verify repository client with certificates".
+//! host's folder of Docker or podman. The client reads it only when a server requests it, so a key
+//! that only root may read causes no error with other registries. RFC 8446, section 4.3.2; Docker's
+//! documentation, "Verify repository client with certificates".
 
 use rustls::SignatureScheme;
 use rustls::client::ResolvesClientCert;
@@ -40,7 +40,7 @@ impl Identity {
         Identity { path, provider, shown: OnceLock::new() }
     }
 
-    /// An explanation for a refused user: `None` if the server never asked.
+    /// An explanation for a refused request; `None` if the server never requested a certificate.
     pub(super) fn refused(&self) -> Option<String> {
         Some(match self.shown.get()? {
             Ok(_) => {
@@ -51,7 +51,7 @@ impl Identity {
         })
     }
 
-    /// What is missing, if the server asked and the client sent no certificate.
+    /// What is missing, if the server requested a certificate and the client sent none.
     pub(super) fn lack(&self) -> Option<String> {
         self.shown.get()?.as_ref().err().map(Lack::text)
     }
@@ -66,14 +66,14 @@ impl Identity {
         let chain = read(path).and_then(|text| {
             let chain = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
             match chain {
-                Ok(chain) if chain.is_empty() => Err("it holds no `BEGIN CERTIFICATE`".to_owned()),
+                Ok(chain) if chain.is_empty() => Err("it has no `BEGIN CERTIFICATE`".to_owned()),
                 other => other.map_err(|error| error.to_string()),
             }
         });
         let chain = chain.map_err(unusable(path))?;
         let key = read(&key_path).and_then(|text| {
             PrivateKeyDer::from_pem_slice(&text)
-                .map_err(|_| "it holds no private key that is open".to_owned())
+                .map_err(|_| "it contains no unencrypted private key".to_owned())
         });
         let key = key.map_err(unusable(&key_path))?;
         let key = CertifiedKey::from_der(chain, key, &self.provider)
@@ -85,7 +85,7 @@ impl Identity {
 impl Lack {
     fn text(&self) -> String {
         match self {
-            Lack::Nothing => "none is there".to_owned(),
+            Lack::Nothing => "there is none".to_owned(),
             Lack::Unusable { path, why } => format!("`{}` cannot be used: {why}", path.display()),
         }
     }
@@ -114,7 +114,7 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     };
     let text = open().map_err(|error| error.to_string())?;
     match text.len() as u64 > MAX_FILE_BYTES {
-        true => Err(format!("it has more than {MAX_FILE_BYTES} bytes")),
+        true => Err(format!("it is larger than {MAX_FILE_BYTES} bytes")),
         false => Ok(text),
     }
 }

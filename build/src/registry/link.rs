@@ -1,6 +1,7 @@
-//! Connection to one repository of one registry: scheme, login, redirects, retries. It handles
-//! requests and replies; images and uploads are elsewhere. OCI distribution-spec 1.1; RFC 9110; the
-//! token flow is Docker's (distribution, "Token Authentication" and "OAuth2 Token Authentication").
+//! Connection to one repository of a registry: scheme, login, redirects, retries. It sends requests
+//! and receives replies; images and uploads are in other files. OCI distribution-spec 1.1; RFC
+//! 9110; the token flow is Docker's (distribution, "Token Authentication" and "OAuth2 Token
+//! Authentication").
 
 use super::address::{self, Origin, join};
 use super::attempts::{Attempts, MAX_WAIT, is_passing, retry_after};
@@ -24,30 +25,31 @@ use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, TcpConnector};
 use ureq::{Agent, Body, Proxy, SendBody};
 
-/// How long a connection may take, its TLS handshake included.
+/// Time limit of a connection attempt, including its TLS handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a registry may be silent.
+/// Longest silence of a registry within a transfer.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a registry may take to answer when it was sent everything: it sums a large blob.
+/// Time limit of the reply after the whole request was sent: the registry computes the digest of a
+/// large blob in that time.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(600);
-/// How long a registry on this machine may take to answer in plain HTTP before TLS is tried.
-const KNOCK_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a token, a manifest or an error may take to arrive.
+/// Time limit of a registry on this machine to answer in plain HTTP before TLS is tried.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time limit for the content of a token, a manifest or an error.
 const TEXT_TIMEOUT: Duration = Duration::from_secs(60);
-/// How much of an error's text is read, in bytes.
+/// Largest part of an error's text that is read, in bytes.
 const MAX_REFUSAL_BYTES: u64 = 16 << 10;
-/// The longest reply of a token server, in bytes.
+/// Largest reply of a token server, in bytes.
 const MAX_TOKEN_BYTES: u64 = 1 << 20;
-/// How often a token is fetched for one request: it may expire while another is on its way.
+/// Number of tokens fetched for one request: one may expire during the request.
 const MAX_LOGINS: u32 = 2;
-/// How many redirects are followed.
+/// Largest number of redirects that are followed.
 const MAX_REDIRECTS: u32 = 5;
 const USER_AGENT: &str = concat!("microimage/", env!("CARGO_PKG_VERSION"));
 
-/// Where credentials come from, asked when a registry wants them.
+/// Function that finds the credentials; called when a registry requires them.
 pub(super) type Lookup = Box<dyn Fn() -> Result<Found, RegistryError> + Send + Sync>;
 
-/// An agent whose connections go through the proxy that `config` names, and trust what `trust` has.
+/// An HTTP client that uses the proxy of `config` and trusts the certificates of `trust`.
 pub(super) fn agent(config: Config, trust: Arc<Configurations>) -> Agent {
     let connector =
         ().chain(ConnectProxyConnector::default())
@@ -70,34 +72,34 @@ pub(super) struct Link {
     scopes: Mutex<Vec<String>>,
 }
 
-/// What the first contact settles.
+/// Scheme and host, found out by the first request.
 #[derive(Clone)]
 struct Base {
     uri: Uri,
     origin: Origin,
 }
 
-/// The answer to the first request.
-struct Knocked {
+/// Result of the first request.
+struct FirstReply {
     base: Base,
-    /// Whether it was answered without a login.
+    /// Whether the registry replied without a login.
     is_open: bool,
     challenges: Vec<Challenge>,
     why: String,
 }
 
-/// What is shown to the registry. The number tells one login from the next.
+/// The value of `Authorization`, with a number that distinguishes one login from the next.
 #[derive(Clone, Default)]
 struct State {
     header: Option<HeaderValue>,
     number: u64,
 }
 
-/// What a request carries.
+/// Content of a request.
 pub(super) enum Content<'a> {
     None,
     Bytes(&'a [u8]),
-    /// A reader and how many bytes it gives. It can be sent once only.
+    /// A reader and the number of its bytes. It can be sent only once.
     Reader(&'a mut dyn Read, u64),
 }
 
@@ -107,17 +109,17 @@ pub(super) struct Ask<'a> {
     pub(super) target: Target<'a>,
     pub(super) headers: Vec<(HeaderName, String)>,
     pub(super) content: Content<'a>,
-    /// Whether the reply's content is text, which must not take long.
+    /// Whether the reply's content is text, which has a shorter time limit.
     pub(super) text: bool,
-    /// How long the registry may take to answer.
+    /// Time limit of the reply.
     reply_timeout: Duration,
 }
 
-/// Where a request goes.
+/// Target of a request.
 pub(super) enum Target<'a> {
-    /// Below `/v2/REPOSITORY/`.
+    /// A path below `/v2/REPOSITORY/`.
     Path(&'a str),
-    /// What the registry has named.
+    /// An address that the registry has sent.
     Uri(&'a Uri),
 }
 
@@ -147,7 +149,7 @@ impl<'a> Ask<'a> {
 /// A reply.
 pub(super) struct Reply {
     response: Response<Body>,
-    /// The address that was asked last.
+    /// The address of the last request, after redirects.
     uri: Uri,
 }
 
@@ -160,7 +162,7 @@ impl Reply {
         self.response.headers().get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// Where `Location` leads to.
+    /// The address in `Location`.
     pub(super) fn location(&self) -> Option<Uri> {
         join(&self.uri, self.header(header::LOCATION)?)
     }
@@ -169,31 +171,31 @@ impl Reply {
         self.response.body_mut().with_config().limit(u64::MAX).reader()
     }
 
-    /// The content, `None` when it has more than `limit` bytes.
+    /// The content; `None` if it is larger than `limit` bytes.
     pub(super) fn bytes(&mut self, limit: u64) -> io::Result<Option<Vec<u8>>> {
         let mut bytes = Vec::new();
         self.reader().take(limit + 1).read_to_end(&mut bytes)?;
         Ok((bytes.len() as u64 <= limit).then_some(bytes))
     }
 
-    /// Reads what is left, so that the connection can be used again.
+    /// Reads the rest, so that the connection can be reused.
     pub(super) fn finish(mut self) {
         let _ = io::copy(&mut self.reader().take(MAX_REFUSAL_BYTES), &mut io::sink());
     }
 
-    /// The reason of a refusal, in one line: the registry's own text where it has one.
+    /// The reason of a refusal, in one line: the registry's own text if it sent one.
     pub(super) fn refusal(&mut self) -> String {
         let status = self.response.status();
         let mut bytes = Vec::new();
         let _ = self.reader().take(MAX_REFUSAL_BYTES).read_to_end(&mut bytes);
-        let text = said(&bytes);
+        let text = error_text(&bytes);
         let text = if text.is_empty() { String::new() } else { format!(": {text}") };
         format!("status {status}{text}")
     }
 }
 
-/// The text in a registry's error (distribution-spec, "Error Codes"), or the content itself.
-fn said(bytes: &[u8]) -> String {
+/// The message in a registry's error (distribution-spec, "Error Codes"), or the content itself.
+fn error_text(bytes: &[u8]) -> String {
     #[derive(Deserialize)]
     struct Errors {
         errors: Vec<One>,
@@ -221,9 +223,9 @@ fn said(bytes: &[u8]) -> String {
 
 /// Why one attempt failed.
 pub(super) enum Trouble {
-    /// Another attempt would fail too.
+    /// A permanent failure.
     Final(RegistryError),
-    /// Another attempt may succeed, after `wait` if the registry has said so.
+    /// A temporary failure; `wait` is the delay that the registry asked for.
     Passing { why: String, wait: Option<Duration>, unreachable: bool },
 }
 
@@ -268,19 +270,19 @@ impl Link {
         }
     }
 
-    /// What a token is to allow: `pull` or `pull,push` here, and pulling from other repositories.
+    /// Sets the scope of the token: `pull` or `pull,push` here, and `pull` from other repositories.
     pub(super) fn wants(&self, actions: &str, also_from: &[String]) {
         let mut scopes = vec![format!("repository:{}:{actions}", self.repository)];
         scopes.extend(also_from.iter().map(|name| format!("repository:{name}:pull")));
         *lock(&self.scopes) = scopes;
     }
 
-    /// Sends a request until it is answered, at most as often as the policy allows.
+    /// Sends a request and repeats it after temporary failures, as far as the policy allows.
     pub(super) fn send(&self, step: &str, ask: &mut Ask) -> Result<Reply, RegistryError> {
         self.retried(step, &mut Attempts::new(), || self.attempt(step, ask))
     }
 
-    /// Repeats what may pass.
+    /// Runs an attempt and repeats it after temporary failures.
     pub(super) fn retried<T>(
         &self,
         step: &str,
@@ -295,7 +297,7 @@ impl Link {
         }
     }
 
-    /// Waits before another attempt, or says why there is none.
+    /// Waits before the next attempt, or returns why there is none.
     pub(super) fn wait(
         &self,
         step: &str,
@@ -312,7 +314,7 @@ impl Link {
         }
         let why = match asked {
             Some(asked) if asked > MAX_WAIT => {
-                format!("{why}; it asks to wait {} s, try again then", asked.as_secs())
+                format!("{why}; it asks to wait {} s, try again after that", asked.as_secs())
             }
             _ => format!("{why} (tried {} times)", attempts.count()),
         };
@@ -324,13 +326,13 @@ impl Link {
         })
     }
 
-    /// One attempt, with the login and the redirects that it takes.
+    /// Makes one attempt, including the login and the redirects that it needs.
     pub(super) fn attempt(&self, step: &str, ask: &mut Ask) -> Result<Reply, Trouble> {
         let base = self.base(step)?;
         let mut uri = match &ask.target {
             Target::Uri(uri) => (*uri).clone(),
             Target::Path(path) => join(&base.uri, &format!("/v2/{}/{path}", self.repository))
-                .ok_or_else(|| self.step(step, format!("`{path}` cannot be asked for")))?,
+                .ok_or_else(|| self.step(step, format!("`{path}` is not a valid path")))?,
         };
         let (mut hops, mut logins) = (0, 0);
         loop {
@@ -362,7 +364,7 @@ impl Link {
                     reply.finish();
                     let next = next
                         .filter(|_| hops < MAX_REDIRECTS)
-                        .ok_or_else(|| self.step(step, "its redirects lead nowhere".to_owned()))?;
+                        .ok_or_else(|| self.step(step, "it redirects too often".to_owned()))?;
                     let reads = matches!(ask.method, Method::GET | Method::HEAD);
                     if !reads && Origin::of(&next).as_ref() != Some(&origin) {
                         let host = next.host().unwrap_or_default().to_owned();
@@ -387,12 +389,13 @@ impl Link {
         }
     }
 
-    /// The origin of an address to ask, if it may be asked. One of the registry's own that lost
-    /// its TLS behind a proxy gets it back; another host behind a registry with TLS needs it too.
+    /// The origin of an address, if a request may be sent to it. An address of the registry itself
+    /// that has lost its TLS behind a proxy is changed back to HTTPS. An address on another host
+    /// must have TLS if the registry has it.
     fn allowed(&self, step: &str, base: &Base, uri: &mut Uri) -> Result<Origin, RegistryError> {
         let refuse = |why: String| Err(self.step(step, why));
         let Some(origin) = Origin::of(uri) else {
-            return refuse("it names an address that cannot be asked".to_owned());
+            return refuse("it sends an invalid address".to_owned());
         };
         if origin.is_https || !base.origin.is_https {
             return Ok(origin);
@@ -461,7 +464,7 @@ impl Link {
         }
     }
 
-    /// What a failed exchange means.
+    /// Sorts a failed exchange into temporary and permanent failures.
     fn trouble(&self, step: &str, uri: &Uri, error: ureq::Error) -> Trouble {
         let registry = self.registry.clone();
         let mut why = chain(&error);
@@ -471,7 +474,7 @@ impl Link {
         {
             return Trouble::Final(RegistryError::ClientCertificate { registry, why });
         }
-        // the alert may be lost where the server closes at once
+        // the alert may be lost if the server closes at once
         if let Some(lack) = identity.and_then(|identity| identity.lack()) {
             why = format!("{why}; it asks for a client certificate: {lack}");
         }
@@ -509,14 +512,14 @@ impl Link {
         }
     }
 
-    /// The certificate that the host of `uri` was to be shown.
+    /// The client certificate for the host of `uri`.
     fn identity(&self, uri: &Uri) -> Option<Arc<Identity>> {
         self.trust.identity(uri.authority()?.as_str())
     }
 
     // The first contact.
 
-    /// Scheme and host, found out at the first request.
+    /// Scheme and host; the first request finds them out.
     fn base(&self, step: &str) -> Result<Base, RegistryError> {
         let mut base = lock(&self.base);
         if let Some(known) = &*base {
@@ -524,9 +527,9 @@ impl Link {
         }
         let mut attempts = Attempts::new();
         let knocked = loop {
-            match self.knock(step) {
+            match self.probe(step) {
                 Ok(knocked) => break knocked,
-                // There is no server: users should learn that at once.
+                // No server is listening: report it at once.
                 Err(Trouble::Passing { why, unreachable: true, .. }) => {
                     let (registry, step) = (self.registry.clone(), step.to_owned());
                     return Err(RegistryError::Connect { registry, step, why });
@@ -534,8 +537,8 @@ impl Link {
                 Err(trouble) => self.wait(step, &mut attempts, trouble)?,
             }
         };
-        let Knocked { base: found, is_open, challenges, why } = knocked;
-        // Some registries require no login at `/v2/`, and only at the next request.
+        let FirstReply { base: found, is_open, challenges, why } = knocked;
+        // Some registries require no login for `/v2/`, and one for the next request.
         let is_wanted = !is_open || self.credentials().credentials != Credentials::Anonymous;
         if !challenges.is_empty() && is_wanted {
             self.log_in(step, &challenges, &found, 0, &why)?;
@@ -544,11 +547,11 @@ impl Link {
         Ok(found)
     }
 
-    /// Asks for `/v2/` without credentials, and finds out which scheme is spoken. TLS is spoken to
-    /// every registry. The exceptions are those that are named as insecure and this machine's: the
-    /// latter are asked in plain HTTP first, which a server with TLS refuses at once, whereas a
-    /// server without it may wait for the rest of what it does not understand.
-    fn knock(&self, step: &str) -> Result<Knocked, Trouble> {
+    /// Requests `/v2/` without credentials, and finds out the scheme. Every registry must speak
+    /// TLS, except those that are marked as insecure and those on this machine. A registry on this
+    /// machine gets a plain HTTP request first: a server with TLS refuses that at once, whereas a
+    /// server without TLS may wait for the rest of a handshake that it does not understand.
+    fn probe(&self, step: &str) -> Result<FirstReply, Trouble> {
         let schemes: &[&str] = if address::is_loopback(&self.registry) {
             &["http", "https"]
         } else if self.trust.trust().is_insecure(&self.registry) {
@@ -570,7 +573,7 @@ impl Link {
                 .ok_or_else(|| self.step(step, format!("`{host}` is not a host")))?;
             let mut ask = Ask::new(Method::GET, Target::Uri(&uri));
             if !is_last && *scheme == "http" {
-                ask.reply_timeout = KNOCK_TIMEOUT;
+                ask.reply_timeout = PROBE_TIMEOUT;
             }
             match self.run(step, &uri, None, &mut ask) {
                 Ok(reply) if !is_last && *scheme == "http" && wants_tls(&reply, &uri) => {}
@@ -582,7 +585,7 @@ impl Link {
                     return Err(Trouble::Passing { why, wait, unreachable: false });
                 }
                 Ok(mut reply) => {
-                    // nginx and others finish the handshake first, and refuse then
+                    // nginx and others complete the handshake and refuse afterwards
                     let identity = self.identity(&uri);
                     let refused = identity.and_then(|known| match reply.status() {
                         400 => known.refused(),
@@ -598,7 +601,7 @@ impl Link {
                     if !is_open && challenges.is_empty() {
                         return Err(self.denied(step, why, Verdict::BeforeLogin).into());
                     }
-                    return Ok(Knocked { base: Base { uri, origin }, is_open, challenges, why });
+                    return Ok(FirstReply { base: Base { uri, origin }, is_open, challenges, why });
                 }
                 Err(trouble @ Trouble::Passing { unreachable: true, .. }) => return Err(trouble),
                 Err(trouble @ Trouble::Final(RegistryError::NotTls { .. }))
@@ -609,24 +612,24 @@ impl Link {
             }
         }
         Err(match first_trouble {
-            // plain HTTP failed and TLS is not spoken: the former is worth another attempt
+            // plain HTTP failed and the server speaks no TLS: try plain HTTP again
             Some(trouble) => trouble,
-            None => Trouble::passing("it speaks neither HTTP nor TLS".to_owned()),
+            None => Trouble::passing("it answers neither HTTP nor TLS".to_owned()),
         })
     }
 
     // Login.
 
-    /// The credentials, looked for once.
+    /// The credentials, looked up once.
     fn credentials(&self) -> &Found {
         self.found.get_or_init(|| {
-            // The error is reported when the registry insists on credentials: many do not.
+            // The error is reported when the registry requires credentials: many registries do not.
             (self.lookup)().unwrap_or_else(|_| Found::nothing())
         })
     }
 
-    /// Meets a challenge. `seen` is the number of the login that was refused: when there is a newer
-    /// one already, another thread was faster.
+    /// Answers a challenge. `seen` is the number of the login that was refused. If there is a newer
+    /// login already, another thread has made it.
     fn log_in(
         &self,
         step: &str,
@@ -659,7 +662,7 @@ impl Link {
         };
         let header = header.ok_or_else(|| RegistryError::Credentials {
             registry: self.registry.clone(),
-            why: format!("those from {} hold characters that no header takes", found.origin),
+            why: format!("those from {} contain characters that no header may have", found.origin),
         })?;
         let is_same_password = bearer.is_none() && state.header.as_ref() == Some(&header);
         if is_same_password {
@@ -669,8 +672,9 @@ impl Link {
         Ok(())
     }
 
-    /// A token for our scopes and the registry's own. A name and a password, or an identity token,
-    /// go to `realm` over TLS or on this machine only, and to nowhere that it redirects to.
+    /// A token for our scopes and those that the registry asks for. A password or an identity token
+    /// goes to `realm` only over TLS or on this machine, and never to an address that it redirects
+    /// to.
     fn token(
         &self,
         base: &Base,
@@ -742,9 +746,9 @@ impl Link {
                 let mut reply = self.run(step, &target, login.clone(), &mut ask)?;
                 match reply.status() {
                     301 | 302 | 303 | 307 | 308 => {
-                        let next = reply.location().ok_or_else(|| {
-                            self.step(step, "its redirects lead nowhere".to_owned())
-                        })?;
+                        let next = reply
+                            .location()
+                            .ok_or_else(|| self.step(step, "it redirects too often".to_owned()))?;
                         let is_same = Origin::of(&next).is_some_and(|next| next == origin);
                         if !is_same && (!is_anonymous || base.origin.is_https) {
                             let host = next.authority().map_or("", |a| a.as_str());
@@ -752,8 +756,8 @@ impl Link {
                                 .step(
                                     step,
                                     format!(
-                                        "its token server sends the login on to `{host}`; nothing \
-                                         was sent there"
+                                        "its token server redirects the login to `{host}`; no \
+                                         password was sent there"
                                     ),
                                 )
                                 .into());
@@ -771,7 +775,7 @@ impl Link {
                     _ => return Ok(reply),
                 }
             }
-            Err(self.step(step, "its redirects lead nowhere".to_owned()).into())
+            Err(self.step(step, "it redirects too often".to_owned()).into())
         })?;
         match reply.status() {
             200..=299 => {}
@@ -794,16 +798,17 @@ impl Link {
             .bytes(MAX_TOKEN_BYTES)
             .map_err(|error| self.step(step, chain(&error)))?
             .ok_or_else(|| {
-            self.step(step, format!("its token has more than {MAX_TOKEN_BYTES} bytes"))
+            self.step(step, format!("its token is larger than {MAX_TOKEN_BYTES} bytes"))
         })?;
-        // The parser's own text would quote the token.
-        let answer: Answer = serde_json::from_slice(&bytes)
-            .map_err(|_| self.step(step, "its token server does not answer in JSON".to_owned()))?;
+        // The parser's own message would quote the token.
+        let answer: Answer = serde_json::from_slice(&bytes).map_err(|_| {
+            self.step(step, "its token server does not answer with JSON".to_owned())
+        })?;
         [answer.token, answer.access_token]
             .into_iter()
             .flatten()
             .find(|token| !token.is_empty())
-            .ok_or_else(|| self.step(step, "its token server gives no token".to_owned()))
+            .ok_or_else(|| self.step(step, "its token server sends no token".to_owned()))
     }
 
     // Errors.
@@ -812,7 +817,7 @@ impl Link {
         RegistryError::Step { registry: self.registry.clone(), step: step.to_owned(), why }
     }
 
-    /// A refusal, sorted by the credentials that it met.
+    /// The error for a refusal, according to the credentials of the request.
     pub(super) fn denied(&self, step: &str, why: String, verdict: Verdict) -> RegistryError {
         let found = self.credentials();
         if found.credentials == Credentials::Anonymous
@@ -824,14 +829,14 @@ impl Link {
         let login = match (&found.credentials, verdict) {
             (Credentials::Anonymous, _) => Login::Absent,
             (_, Verdict::WrongPassword) => Login::Wrong { user, origin: found.origin.clone() },
-            // a name and a password are of no use to a registry that takes tokens only
+            // a registry that requires tokens does not accept a name and a password
             (_, Verdict::BeforeLogin) => Login::Wrong { user, origin: found.origin.clone() },
             (_, Verdict::AfterLogin) => {
                 let is_basic = lock(&self.login)
                     .header
                     .as_ref()
                     .is_some_and(|header| header.as_bytes().starts_with(b"Basic"));
-                // a token is given for a right password only
+                // a token is issued only for a correct password
                 match is_basic {
                     true => Login::Wrong { user, origin: found.origin.clone() },
                     false => Login::Insufficient { user },
@@ -843,7 +848,7 @@ impl Link {
         RegistryError::Denied { registry, step, why, login }
     }
 
-    /// The error for a reply that is not what was asked for.
+    /// The error for an unexpected reply.
     pub(super) fn unexpected(&self, step: &str, reply: &mut Reply) -> RegistryError {
         let why = reply.refusal();
         match reply.status() {
@@ -853,7 +858,7 @@ impl Link {
     }
 }
 
-/// When a registry refused.
+/// Point at which a registry refused.
 #[derive(Clone, Copy)]
 pub(super) enum Verdict {
     BeforeLogin,
@@ -862,8 +867,8 @@ pub(super) enum Verdict {
     Forbidden,
 }
 
-/// Whether a reply in plain HTTP is what a server with TLS says: 400 is what Go's and nginx do, and
-/// others redirect to the same place.
+/// Whether a reply to plain HTTP shows a server with TLS: Go's server and nginx send 400, others
+/// redirect to the same place.
 fn wants_tls(reply: &Reply, asked: &Uri) -> bool {
     let redirected = reply.location().is_some_and(|next| {
         next.scheme_str() == Some("https") && next.authority() == asked.authority()
@@ -882,7 +887,7 @@ fn basic(username: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{username}:{password}")))
 }
 
-/// A header's value that is never printed.
+/// A header value that is never printed.
 fn secret(value: String) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(&value).ok()?;
     value.set_sensitive(true);
@@ -908,7 +913,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether the server has ended TLS with an alert: in the handshake, or with TLS 1.3 after it.
+/// Whether the server has ended TLS with an alert: during the handshake, or with TLS 1.3 after it.
 fn is_alert(error: &ureq::Error) -> bool {
     match error {
         ureq::Error::Io(error) => matches!(
@@ -922,7 +927,7 @@ fn is_alert(error: &ureq::Error) -> bool {
     }
 }
 
-/// An error and what caused it, in one line.
+/// An error and its causes, in one line.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -941,7 +946,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_query_has_no_letter_that_means_something_else() {
+    fn a_query_encodes_reserved_characters() {
         assert_eq!(
             encoded(&[("scope", "repository:a/b:pull,push"), ("account", "é &=+")]),
             "scope=repository%3Aa%2Fb%3Apull%2Cpush&account=%C3%A9%20%26%3D%2B"
@@ -951,8 +956,8 @@ mod tests {
     #[test]
     fn a_refusal_is_the_registrys_own_text_in_one_line() {
         let known = br#"{"errors":[{"code":"DENIED","message":"no\nway"},{"code":"X"}]}"#;
-        assert_eq!(said(known), r"DENIED no\nway; X");
-        assert_eq!(said(b" <html>\x1b[31m "), r"<html>\u{1b}[31m");
-        assert_eq!(said(&[b'x'; 1000]).len(), 300);
+        assert_eq!(error_text(known), r"DENIED no\nway; X");
+        assert_eq!(error_text(b" <html>\x1b[31m "), r"<html>\u{1b}[31m");
+        assert_eq!(error_text(&[b'x'; 1000]).len(), 300);
     }
 }

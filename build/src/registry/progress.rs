@@ -1,4 +1,4 @@
-//! Progress of a transfer, counted over all its blobs and threads. It prints nothing.
+//! Progress of a transfer, summed over all blobs and threads. It prints nothing.
 
 use super::link::lock;
 use std::sync::{Arc, Mutex};
@@ -8,20 +8,20 @@ use std::sync::{Arc, Mutex};
 pub struct Progress {
     /// `pushing` or `pulling`.
     pub what: &'static str,
-    /// Blobs that are there.
+    /// Number of blobs transferred.
     pub blobs_done: usize,
-    /// Blobs of the image.
+    /// Number of blobs of the image.
     pub blobs: usize,
-    /// Bytes that are there.
+    /// Number of bytes transferred.
     pub bytes_done: u64,
-    /// Bytes of the image.
+    /// Number of bytes of the image.
     pub bytes: u64,
 }
 
-/// Called with the progress at each step of it.
+/// Function that is called with the progress after each change.
 pub type Report = Arc<dyn Fn(&Progress) + Send + Sync>;
 
-/// One transfer.
+/// Counters of one transfer.
 pub(super) struct Transfer {
     progress: Mutex<Progress>,
     report: Option<Report>,
@@ -38,19 +38,19 @@ impl Transfer {
         Transfer { progress: Mutex::new(progress), report }
     }
 
-    /// Counts bytes; negative ones have to be sent again.
+    /// Counts transferred bytes; a negative number takes back bytes that must be sent again.
     pub(super) fn moved(&self, bytes: i64) {
-        self.tell(|progress| {
+        self.update(|progress| {
             progress.bytes_done = progress.bytes_done.saturating_add_signed(bytes);
         });
     }
 
-    /// Counts a blob that is there.
+    /// Counts a complete blob.
     pub(super) fn finished(&self) {
-        self.tell(|progress| progress.blobs_done += 1);
+        self.update(|progress| progress.blobs_done += 1);
     }
 
-    fn tell(&self, change: impl FnOnce(&mut Progress)) {
+    fn update(&self, change: impl FnOnce(&mut Progress)) {
         let mut progress = lock(&self.progress);
         change(&mut progress);
         if let Some(report) = &self.report {

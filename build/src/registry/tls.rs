@@ -1,5 +1,5 @@
-//! TLS for ureq with our own set of trusted certificates: a connector that wraps a TCP connection.
-//! [`super::trust`] decides about certificates.
+//! TLS for ureq: a connector that wraps a TCP connection and uses our own set of trusted
+//! certificates. [`super::trust`] verifies the certificates.
 
 use super::error::RegistryError;
 use super::trust::{Configurations, explain};
@@ -13,10 +13,10 @@ use ureq::unversioned::transport::{
     TransportAdapter,
 };
 
-/// Why no TLS connection came about.
+/// Why the TLS handshake failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HandshakeError {
-    /// The peer speaks something else.
+    /// The peer does not speak TLS.
     #[error("{0}")]
     NotTls(String),
     /// The peer's certificate is not trusted.
@@ -25,10 +25,10 @@ pub(super) enum HandshakeError {
     /// The configuration for this host cannot be made.
     #[error("{0}")]
     Configuration(RegistryError),
-    /// The server has refused to go on.
+    /// The server has ended the handshake with an alert.
     #[error("{0}")]
     Alert(String),
-    /// Anything else that TLS itself refuses.
+    /// Any other TLS error.
     #[error("{0}")]
     Other(String),
 }
@@ -64,7 +64,7 @@ impl<In: Transport> Connector<In> for TlsConnector {
         let config = self.0.of(authority.as_str()).map_err(HandshakeError::Configuration)?;
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| HandshakeError::Other(format!("`{host}` is not a host's name")))?;
+            .map_err(|_| HandshakeError::Other(format!("`{host}` is not a host name")))?;
         let mut connection = ClientConnection::new(config, name)
             .map_err(|error| HandshakeError::Other(error.to_string()))?;
         let mut socket = TransportAdapter::new(transport.boxed(), details.current_time.clone());
@@ -87,7 +87,7 @@ fn handshake_error(error: io::Error) -> ureq::Error {
     match tls {
         Some(E::InvalidCertificate(why)) => HandshakeError::Certificate(explain(why)).into(),
         Some(E::InvalidMessage(_)) => HandshakeError::NotTls(
-            "it answers a TLS handshake with something else, plain HTTP as a rule".to_owned(),
+            "it answers a TLS handshake with other bytes, usually plain HTTP".to_owned(),
         )
         .into(),
         Some(alert @ E::AlertReceived(_)) => HandshakeError::Alert(alert.to_string()).into(),
@@ -100,7 +100,7 @@ fn handshake_error(error: io::Error) -> ureq::Error {
     }
 }
 
-/// A connection inside TLS.
+/// A TLS connection.
 pub(super) struct TlsTransport {
     buffers: LazyBuffers,
     stream: StreamOwned<ClientConnection, TransportAdapter>,

@@ -121,7 +121,7 @@ impl Configurations {
         Ok(config)
     }
 
-    /// What is known of the certificate that `host` was to be shown.
+    /// The client certificate for `host`, if its configuration exists.
     pub(super) fn identity(&self, host: &str) -> Option<Arc<Identity>> {
         let of_host = self.of_host.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         of_host.get(host).map(|known| Arc::clone(&known.identity))
@@ -277,7 +277,7 @@ fn is_about_the_issuer(error: &rustls::Error) -> bool {
 pub(super) fn explain(error: &CertificateError) -> String {
     use CertificateError as E;
     match error {
-        E::UnknownIssuer => "no authority that is trusted here has signed it".to_owned(),
+        E::UnknownIssuer => "no trusted authority has signed it".to_owned(),
         E::Expired | E::ExpiredContext { .. } => {
             "it has expired; the registry needs a new one".to_owned()
         }
@@ -286,8 +286,8 @@ pub(super) fn explain(error: &CertificateError) -> String {
         }
         E::NotValidForName => "it is for another host".to_owned(),
         E::NotValidForNameContext { presented, .. } if presented.is_empty() => {
-            "it names no host in `subjectAltName`, which is where names are looked for; make it \
-             anew with one"
+            "it names no host in `subjectAltName`; issue it \
+             again with one"
                 .to_owned()
         }
         E::NotValidForNameContext { presented, .. } => {
@@ -296,7 +296,7 @@ pub(super) fn explain(error: &CertificateError) -> String {
         E::Other(other)
             if matches!(other.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity)) =>
         {
-            "it signs itself".to_owned()
+            "it is self-signed".to_owned()
         }
         other => other.to_string(),
     }
@@ -307,7 +307,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_insecure_registry_is_one_that_is_named() {
+    fn only_named_registries_are_insecure() {
         let trust = Trust {
             insecure: vec![
                 "a.example.com".into(),

@@ -211,7 +211,7 @@ impl Upload<'_> {
             _ => return Err(self.link.unexpected(step, &mut reply).into()),
         }
         if reply.header(header::RANGE).is_none() {
-            return Err(Failure::Lost("it does not say how much of the upload it has".to_owned()));
+            return Err(Failure::Lost("it does not send the upload's offset".to_owned()));
         }
         session.offset = self.offset(step, &reply, 0)?;
         if let Some(uri) = reply.location() {
@@ -295,12 +295,12 @@ impl Upload<'_> {
     }
 
     fn location(&self, step: &str, reply: &Reply) -> Result<Uri, RegistryError> {
-        let why = "it does not say where the upload goes on (`Location`)";
+        let why = "it does not send the upload's next address (`Location`)";
         reply.location().ok_or_else(|| self.link.step(step, why.to_owned()))
     }
 
     /// The offset in `Range: 0-N`; `otherwise` if the registry omits it. A registry without any
-    /// bytes says `0-0` or `0--1`, and one with one byte says `0-0`: to read this as no bytes is
+    /// bytes sends `0-0` or `0--1`, and one with one byte sends `0-0`. Reading this as no bytes is
     /// safe only if the upload is short enough to begin again, and one byte is.
     fn offset(&self, step: &str, reply: &Reply, otherwise: u64) -> Result<u64, RegistryError> {
         let Some(range) = reply.header(header::RANGE) else { return Ok(otherwise) };

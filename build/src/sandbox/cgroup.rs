@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// The period that a CPU quota is counted in, in microseconds: the kernel's default.
+/// The period of a CPU quota, in microseconds: the kernel's default.
 const PERIOD_US: u64 = 100_000;
 
-/// How often to retry the removal of a busy folder.
+/// Number of attempts to remove a busy folder.
 const REMOVALS: u32 = 100;
 const BETWEEN_REMOVALS: Duration = Duration::from_millis(2);
 
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn limiting_nothing_makes_no_folder() {
+    fn no_limits_create_no_folder() {
         assert!(
             Cgroup::create(&ResourceLimits::default()).is_ok_and(|made| made.folders.is_empty())
         );

@@ -2,7 +2,7 @@
 //! other code need not check the system; it can start nothing, and the error says why.
 
 mod plan;
-#[allow(dead_code)] // which addresses are this machine's own: nothing is reached here
+#[allow(dead_code)] // whether an address is this machine's own: this sandbox has no network
 mod reach;
 
 pub use plan::{
@@ -19,7 +19,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Starts nothing.
+/// Returns an error.
 ///
 /// # Errors
 /// [`Error::Elsewhere`].
@@ -27,7 +27,7 @@ pub fn helper_main() -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::Unsupported, Error::Elsewhere))
 }
 
-/// `None`: there is no /proc.
+/// Returns `None`: this system has no /proc.
 pub fn peak_resident_bytes(_pid: i32) -> Option<u64> {
     None
 }
@@ -37,7 +37,7 @@ pub fn peak_resident_bytes(_pid: i32) -> Option<u64> {
 #[error("the image's user needs its files, and unpacking needs Linux")]
 pub struct UserError;
 
-/// Finds `user`.
+/// Returns an error.
 ///
 /// # Errors
 /// [`UserError`], always.
@@ -49,7 +49,7 @@ pub fn user_of(_rootfs: &Path, _user: &str) -> Result<(u32, u32), UserError> {
 pub struct Launcher(Infallible);
 
 impl Launcher {
-    /// Starts nothing.
+    /// Returns an error.
     ///
     /// # Errors
     /// [`Error::Elsewhere`], always.
@@ -193,12 +193,12 @@ impl Network {
         }
     }
 
-    /// `false`.
+    /// Returns `false`.
     pub fn has_uplink(&self) -> bool {
         false
     }
 
-    /// `false`.
+    /// Returns `false`.
     pub fn is_wanted(&self) -> bool {
         false
     }

@@ -16,10 +16,10 @@ use std::path::Path;
 const FILE_LIMIT_BYTES: u64 = 8 << 20;
 const STAGE_OPTIONS: &str = "mode=755,size=32m";
 const NAMES: [&str; 2] = ["resolv.conf", "hosts"];
-/// The name that the sandbox gives itself.
+/// The line for the sandbox's host name.
 const OWN_NAME: &str = "127.0.0.1\tinstance\n";
 
-/// The contents.
+/// Contents of the two files.
 pub struct Etc {
     contents: [Vec<u8>; 2],
 }
@@ -45,8 +45,8 @@ impl Etc {
     }
 
     /// Creates files to bind to, in the rootfs on the disk. No link leads out of it. Instances that
-    /// start together share the rootfs: one looks and creates at a time. Without the lock, one
-    /// could remove the file that another has just created, and has perhaps bound.
+    /// start together share the rootfs, so one instance at a time checks and creates. Without the
+    /// lock, an instance could remove a file that another has just created and perhaps bound.
     pub fn places(rootfs: &Path) -> io::Result<()> {
         let root = File::open(rootfs)?;
         root.lock()?;
@@ -112,7 +112,8 @@ mod tests {
 
     const TOGETHER: usize = 2;
 
-    /// Without the lock, one round in a hundred or so fails with "File exists", or replaces a file.
+    /// Regression: without the lock, about one round in a hundred fails with "File exists", or
+    /// replaces a file.
     #[test]
     fn instances_that_start_together_find_the_same_places() {
         for round in 0..500 {
@@ -125,7 +126,8 @@ mod tests {
             let ready = AtomicUsize::new(0);
             let inodes = || -> io::Result<Vec<u64>> {
                 ready.fetch_add(1, Ordering::SeqCst);
-                // A barrier of the standard library wakes them one after the other: too far apart.
+                // A barrier of the standard library wakes threads one after the other, too far
+                // apart for this test.
                 while ready.load(Ordering::SeqCst) < TOGETHER {
                     std::hint::spin_loop();
                 }

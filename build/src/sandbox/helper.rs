@@ -130,7 +130,8 @@ fn launch(
 }
 
 fn end(instance: Running) -> Exit {
-    let _ = kill(Pid::from_raw(instance.pid), Signal::SIGKILL); // init of its namespace: all go
+    // it is init of its namespace, so all its processes end
+    let _ = kill(Pid::from_raw(instance.pid), Signal::SIGKILL);
     let mut status = 0;
     // JUSTIFICATION: wait4 is the only way to the child's resource use, and nix does not wrap it.
     // SAFETY: a rusage of zeroes is a valid value; both pointers are to live locals; the pid is a
@@ -186,7 +187,7 @@ fn mapped_user_namespace() -> Option<OwnedFd> {
         let _ = nix::unistd::read(&ours, &mut [0u8; 1]);
         0
     });
-    // JUSTIFICATION: a namespace needs a process to be born with.
+    // JUSTIFICATION: a namespace is created together with a process.
     // SAFETY: as in `launch`; the child only closes and reads a pipe.
     let pid =
         unsafe { clone(holder, &mut stack, CloneFlags::CLONE_NEWUSER, Some(nix::libc::SIGCHLD)) }

@@ -13,8 +13,8 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, CpuSet, sched_setaffinity, setns, unshare};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
-use nix::sys::statvfs::{FsFlags, fstatvfs};
 use nix::unistd::{Gid, Pid, Uid};
+use rustix::fs::{StatVfsMountFlags, statvfs};
 use std::ffi::CString;
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -114,7 +114,7 @@ fn start(
     let (program, argv, mut env) = command(plan)?;
     let borrowed: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
     wire::send(events, &Event::Ready, &borrowed).map_err(|e| io_step("reporting", &e))?;
-    // Standard output alone now: until here it was the helper's.
+    // From here on standard output is the instance's; until here it was the helper's.
     nix::unistd::dup2_stdout(output)
         .and_then(|()| nix::unistd::dup2_stderr(output))
         .map_err(step("output"))?;
@@ -145,7 +145,7 @@ fn join(inside: &Inside, events: &OwnedFd) -> Result<(), Failure> {
         .map(listener)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| io_step("opening the ports that are carried to this machine", &e))?;
-    // Without such sockets the report has one hint less.
+    // Without this socket, only one hint is missing from the report.
     listeners.extend(inside.hears_refusals.then(refusals::listen).and_then(Result::ok));
     let borrowed: Vec<_> = listeners.iter().map(AsFd::as_fd).collect();
     wire::send(events, &Event::Network, &borrowed).map_err(|e| io_step("reporting", &e))?;
@@ -178,7 +178,8 @@ fn build_root(rootfs: &Path, identity: &Identity, etc: Option<&Etc>) -> Result<(
     mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)
         .map_err(step("making mounts private"))?;
     let bind = MsFlags::MS_BIND;
-    // Done while the host's root still owns the rootfs; the code follows no link of that name.
+    // This happens while the host's root still owns the rootfs; the code follows no link of that
+    // name.
     for folder in ["proc", "dev", "tmp"] {
         match fs::create_dir(rootfs.join(folder)) {
             Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
@@ -188,7 +189,7 @@ fn build_root(rootfs: &Path, identity: &Identity, etc: Option<&Etc>) -> Result<(
         }
     }
     if etc.is_some() {
-        Etc::places(rootfs).map_err(|e| io_step("making room for /etc/resolv.conf", &e))?;
+        Etc::places(rootfs).map_err(|e| io_step("creating a place for /etc/resolv.conf", &e))?;
     }
     // If the file system cannot map ids (ENOSYS before Linux 5.12, EINVAL), the instance sees files
     // of the image's root as owned by an unknown user: enough for files that everyone may read.
@@ -287,13 +288,14 @@ fn bind_mapped(rootfs: &Path, user_namespace: &OwnedFd) -> nix::Result<()> {
 /// Flags of the mount that holds the rootfs: an ordinary user may add flags but not remove any.
 fn locked_flags() -> MsFlags {
     let mut flags = MsFlags::MS_NOSUID;
-    let found = fs::File::open("/").ok().and_then(|root| fstatvfs(&root).ok()).map(|s| s.flags());
+    // rustix's, because nix has no RELATIME where the C library is musl.
+    let found = statvfs("/").ok().map(|root| root.f_flag);
     for (is, then) in [
-        (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
-        (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
-        (FsFlags::ST_NOATIME, MsFlags::MS_NOATIME),
-        (FsFlags::ST_NODIRATIME, MsFlags::MS_NODIRATIME),
-        (FsFlags::ST_RELATIME, MsFlags::MS_RELATIME),
+        (StatVfsMountFlags::NODEV, MsFlags::MS_NODEV),
+        (StatVfsMountFlags::NOEXEC, MsFlags::MS_NOEXEC),
+        (StatVfsMountFlags::NOATIME, MsFlags::MS_NOATIME),
+        (StatVfsMountFlags::NODIRATIME, MsFlags::MS_NODIRATIME),
+        (StatVfsMountFlags::RELATIME, MsFlags::MS_RELATIME),
     ] {
         if found.is_some_and(|found| found.contains(is)) {
             flags |= then;
@@ -355,7 +357,7 @@ fn keep_network() -> nix::Result<()> {
 fn command(plan: &Plan) -> Result<(CString, Vec<CString>, Vec<CString>), Failure> {
     let Some(name) = plan.argv.first() else {
         return Err(failure(
-            "finding the program: the image has neither entrypoint nor command",
+            "finding the program: the image has neither an entrypoint nor a command",
             nix::Error::ENOEXEC,
         ));
     };
@@ -379,7 +381,10 @@ fn command(plan: &Plan) -> Result<(CString, Vec<CString>, Vec<CString>), Failure
 
 fn c_string(text: &str) -> Result<CString, Failure> {
     CString::new(text).map_err(|_| {
-        failure("reading the image's configuration: a value holds a zero byte", nix::Error::EINVAL)
+        failure(
+            "reading the image's configuration: a value contains a zero byte",
+            nix::Error::EINVAL,
+        )
     })
 }
 

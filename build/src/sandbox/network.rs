@@ -24,12 +24,12 @@ const DNS_PORT: u16 = 53;
 /// The network for the instances of one run.
 #[derive(Debug)]
 pub struct Network {
-    /// With an uplink.
+    /// Settings of an instance with an uplink.
     inside: Inside,
-    /// The name servers.
+    /// This machine's name servers.
     servers: Vec<IpAddr>,
     reached: Vec<String>,
-    /// No network, by configuration.
+    /// `None` if the configuration has no network.
     uplinks: Option<Uplinks>,
 }
 
@@ -38,12 +38,12 @@ pub struct Connected {
     relays: Relays,
     uplink: Option<Uplink>,
     refusals: Option<Refusals>,
-    /// Of the instance.
+    /// Process id of the instance.
     pid: i32,
 }
 
 impl Connected {
-    /// What the program tried to call in vain: names, and addresses without a route.
+    /// The program's calls that failed: names, and addresses without a route.
     pub fn in_vain(&self) -> Vec<String> {
         let mut tried: Vec<String> =
             self.relays.names().iter().map(|name| format!("it looked up `{name}`")).collect();
@@ -54,12 +54,12 @@ impl Connected {
         tried
     }
 
-    /// Named ports of this machine that it called and where nobody listens.
+    /// Named ports of this machine that the program called and where no server listens.
     pub fn unanswered(&self) -> Vec<SocketAddr> {
         self.relays.unanswered().into_iter().collect()
     }
 
-    /// Addresses where its own loopback refused it.
+    /// Addresses of its own loopback that refused a connection.
     pub fn refused(&self) -> Vec<SocketAddr> {
         self.refusals.as_ref().map(Refusals::heard).unwrap_or_default()
     }
@@ -96,7 +96,7 @@ impl Network {
         let resolv_conf = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
         let servers = name_servers(&resolv_conf);
         for &server in &servers {
-            // The instance reaches all others like any other address.
+            // Other servers are ordinary addresses for the instance.
             if server.is_loopback() || own.contains(&server) || is_never(server) {
                 let address = SocketAddr::new(server, DNS_PORT);
                 ports.extend([PortKind::Udp, PortKind::Tcp].map(|kind| Port { address, kind }));
@@ -120,8 +120,8 @@ impl Network {
         Ok(Network { inside, servers, reached, uplinks: Some(Uplinks::find(helper)) })
     }
 
-    /// Loopback alone, with a name server that knows no name: a program that calls out fails at
-    /// once, and the tool sees that it tried.
+    /// Only loopback, with a name server that answers "no such name". A program that calls out
+    /// fails at once, and the tool reports the attempt.
     pub fn none() -> Network {
         let inside = Inside {
             local: Vec::new(),
@@ -150,8 +150,8 @@ impl Network {
         inside
     }
 
-    /// Connects the network namespace of process `pid`, which has applied `inside`; these are its
-    /// listeners.
+    /// Connects the network namespace of process `pid`, which has applied `inside`. `listeners` are
+    /// those that it created.
     pub(super) fn connect(
         &self,
         pid: i32,
@@ -165,8 +165,8 @@ impl Network {
         Ok(Connected { relays, uplink, refusals, pid })
     }
 
-    /// For measurements: turns off the observation of an instance's packets, so nobody learns what
-    /// was refused.
+    /// Turns off the observation of an instance's packets, for measurements. Refused calls are then
+    /// not reported.
     #[must_use]
     pub fn unheard(mut self) -> Network {
         self.inside.hears_refusals = false;
@@ -183,13 +183,13 @@ impl Network {
         self.uplinks.as_ref().is_some_and(|uplinks| uplinks.current().is_some())
     }
 
-    /// Whether this is more than [`Network::none`], even if its uplink failed.
+    /// Whether a network was requested, even if its uplink has failed.
     pub fn is_wanted(&self) -> bool {
         self.uplinks.is_some()
     }
 }
 
-/// One line: the method and what is reachable. It is certain only after an instance has started.
+/// One line: the method, and what is reachable. It is final only after an instance has started.
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let reached = match self.reached.is_empty() {
@@ -199,7 +199,7 @@ impl fmt::Display for Network {
             false => format!("of this machine itself {} only", self.reached.join(", ")),
         };
         let Some(uplinks) = &self.uplinks else {
-            return f.write_str("network: none, its loopback alone; calls out fail at once");
+            return f.write_str("network: none, only its loopback; outgoing calls fail at once");
         };
         match uplinks.current() {
             Some(means) => write!(
@@ -208,7 +208,7 @@ impl fmt::Display for Network {
             ),
             None => write!(
                 f,
-                "network: none, calls out fail at once ({}); {reached}",
+                "network: none, outgoing calls fail at once ({}); {reached}",
                 uplinks.why_none()
             ),
         }
@@ -229,7 +229,7 @@ fn own_addresses() -> io::Result<Vec<IpAddr>> {
     Ok(own.into_iter().filter(|ip| !ip.is_loopback() && !is_never(*ip)).collect())
 }
 
-/// The name servers of resolv.conf(5); if it names none, the resolver asks this machine.
+/// The name servers of resolv.conf(5); without any, the resolver asks this machine.
 fn name_servers(resolv_conf: &str) -> Vec<IpAddr> {
     let found: Vec<IpAddr> = resolv_conf
         .lines()

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 /// The argument that starts an executable as a helper; its `main` must then call [`helper_main`].
 pub const HELPER_SUBCOMMAND: &str = "__init";
 
-/// The environment variable that gives an instance the time of its own `execve`: CLOCK_MONOTONIC,
-/// in nanoseconds. A process's start time in /proc has ticks of 10 ms only.
+/// The environment variable that passes an instance the time of its own `execve`: CLOCK_MONOTONIC,
+/// in nanoseconds. A process's start time in /proc has a resolution of only 10 ms.
 pub const EXEC_NS_VARIABLE: &str = "FIRSTBYTE_EXEC_NS";
 
 /// What to start, and how to isolate it.
@@ -23,7 +23,7 @@ pub struct Plan {
     pub argv: Vec<String>,
     /// `NAME=value` lines. [`EXEC_NS_VARIABLE`] is added.
     pub env: Vec<String>,
-    /// Working directory inside the rootfs; `/` when empty.
+    /// Working directory inside the rootfs; an empty text means `/`.
     pub cwd: String,
     /// User and group id inside the instance. As root, the instance sees the rootfs' owners as they
     /// are on the host's disk, if the file system supports it (mount_setattr(2), ID-mapped mounts).
@@ -32,22 +32,22 @@ pub struct Plan {
     pub gid: u32,
     /// Resource limits; if all are `None`, the instance needs no cgroup.
     pub limits: ResourceLimits,
-    /// The core that the instance may use; all cores of the helper if `None`.
+    /// The core that the instance may use; `None` means all cores of the helper.
     pub core: Option<usize>,
-    /// How many TCP sockets to create inside the instance's network namespace and hand out, see
+    /// Number of TCP sockets to create inside the instance's network namespace and to return, see
     /// [`Instance::take_sockets`](super::Instance::take_sockets).
     pub sockets: usize,
     /// Whether the instance's user may open ports below 1024, as in container engines.
     pub low_ports: bool,
-    /// Whether to use [`Launcher::with_network`](super::Launcher::with_network); loopback alone if
-    /// `None`.
+    /// The network of [`Launcher::with_network`](super::Launcher::with_network); `None` means only
+    /// loopback.
     pub network: Option<Inside>,
 }
 
 /// Resource limits by cgroup (v1 or v2, whichever the machine has).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResourceLimits {
-    /// Bytes of memory, page cache of the instance included.
+    /// Bytes of memory, including the page cache of the instance.
     pub memory_bytes: Option<u64>,
     /// Thousandths of a core.
     pub cpu_millis: Option<u32>,
@@ -71,7 +71,7 @@ pub enum Error {
     Namespace {
         /// Which kind of namespace.
         which: String,
-        /// The machine's settings that decide it.
+        /// The machine's settings that decide whether it is permitted.
         hint: String,
         /// The underlying error.
         source: io::Error,
@@ -144,9 +144,9 @@ pub struct Inside {
     pub etc: bool,
     /// Listeners to create; the instance hands them out after the probe's sockets.
     pub ports: Vec<Port>,
-    /// What is refused on its loopback is to be known
-    /// ([`Instance::called_in_vain_here`](super::Instance::called_in_vain_here)): a socket more,
-    /// behind the listeners.
+    /// Whether to observe refusals on the instance's loopback
+    /// ([`Instance::called_in_vain_here`](super::Instance::called_in_vain_here)). This takes one
+    /// more socket, after the listeners.
     pub hears_refusals: bool,
 }
 

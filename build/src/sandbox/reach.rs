@@ -15,7 +15,7 @@ pub(super) const NEVER: [(IpAddr, u8); 9] = [
     (IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0)), 64), // AWS
     (IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0)), 64), // Google Cloud
     (IpAddr::V6(Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0)), 64), // Scaleway
-    // The first entry through a translator to IPv4 (RFC 6052) and through 6to4 (RFC 3056).
+    // IPv4 link-local addresses through a translator (RFC 6052) and through 6to4 (RFC 3056).
     (IpAddr::V6(Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0xa9fe, 0)), 112),
     (IpAddr::V6(Ipv6Addr::new(0x2002, 0xa9fe, 0, 0, 0, 0, 0, 0)), 32),
 ];
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn never_means_the_whole_range_and_nothing_beside_it() {
+    fn blocked_ranges_are_exact() {
         let table = [
             ("169.254.169.254", true),
             ("169.254.0.23", true),
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_to_be_reached_is_an_address_and_a_port() {
+    fn parses_an_address_and_a_port_only() {
         for text in ["6379", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:x", ":6379", "::1:6379", ""] {
             assert_eq!(Reach::parse(text), Err(ReachError::Form(text.into())), "{text}");
         }

@@ -1,7 +1,6 @@
-//! Refused connections inside an instance, on its own loopback where nobody listens. A program that
-//! means a server of this machine sees only "connection refused", so a packet socket (packet(7)),
-//! whose filter passes nothing else, reports these refusals. The instance's own set-up code makes
-//! the socket. Private to the sandbox.
+//! Observer of refused connections on an instance's own loopback. A program that means a server of
+//! this machine sees only "connection refused". A packet socket (packet(7)) with a filter reports
+//! these refusals. The instance's own set-up code creates the socket. Private to the sandbox.
 
 use super::route::LOOPBACK_INDEX;
 use nix::libc;
@@ -10,21 +9,21 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
-/// Most addresses that are remembered.
+/// Largest number of addresses that are stored.
 const MAX_REFUSED: usize = 16;
-/// Bytes read of a packet: both headers, with options.
+/// Number of bytes read of a packet: both headers, with options.
 const PACKET_BYTES: usize = 128;
-/// The flags of the reply to a connection that nobody accepts: RST and ACK (RFC 9293, 3.5.2).
+/// Flags of the reply to a connection that no server accepts: RST and ACK (RFC 9293, 3.5.2).
 const RST_ACK: u32 = 0x14;
 const FLAGS: u32 = 0x3f;
 const TCP: u32 = 6;
 const IPV6_HEADER: u32 = 40;
 
-/// Passes arriving refusals only: the reset of an established connection has a sequence number
-/// other than 0.
+/// Filter program that passes only arriving refusals: the reset of an established connection has a
+/// sequence number other than 0.
 const PROGRAM: [(u16, u8, u8, u32); 23] = [
     (LOAD, 0, 0, ancillary(libc::SKF_AD_PKTTYPE)),
-    (IF_EQUAL, 0, 20, 0), // PACKET_HOST: not the same packet on its way out
+    (IF_EQUAL, 0, 20, 0), // PACKET_HOST: not the same packet when it is sent
     (LOAD_BYTE, 0, 0, 0),
     (SHIFT_RIGHT, 0, 0, 4),
     (IF_EQUAL, 1, 0, 4),
@@ -60,7 +59,7 @@ const IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
 const TAKE: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
 const DROP: u16 = TAKE;
 
-/// The kernel's data about a packet beside its bytes (linux/filter.h).
+/// Offset of the kernel's data about a packet (linux/filter.h).
 const fn ancillary(what: libc::c_int) -> u32 {
     (libc::SKF_AD_OFF + what).cast_unsigned()
 }
@@ -69,7 +68,7 @@ const fn ancillary(what: libc::c_int) -> u32 {
 pub fn listen() -> nix::Result<OwnedFd> {
     let filter = PROGRAM.map(|(code, jt, jf, k)| libc::sock_filter { code, jt, jf, k });
     let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-    // JUSTIFICATION: nix has no socket of this family that hears nothing yet, and attaches no
+    // JUSTIFICATION: nix creates no socket of this family without a protocol, and attaches no
     // filter.
     // SAFETY: a plain call; the descriptor is ours as soon as it is valid.
     let socket = unsafe {
@@ -103,7 +102,7 @@ pub fn listen() -> nix::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// The reading side of the socket: the refusals so far.
+/// The reader of the socket: the refusals so far.
 pub struct Refusals {
     socket: OwnedFd,
     heard: Mutex<BTreeSet<SocketAddr>>,
@@ -114,8 +113,8 @@ impl Refusals {
         Refusals { socket, heard: Mutex::default() }
     }
 
-    /// Addresses that refused connections so far. Loopback delivers a refusal here before the
-    /// caller sees it.
+    /// Addresses that refused connections so far. Loopback delivers a refusal to this socket before
+    /// the caller sees it.
     pub fn heard(&self) -> Vec<SocketAddr> {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         let mut packet = [0; PACKET_BYTES];
@@ -124,7 +123,8 @@ impl Refusals {
                 Ok(size) if heard.len() < MAX_REFUSED => heard.extend(sender(&packet[..size])),
                 Ok(_) => {}
                 Err(nix::Error::EINTR) => {}
-                // EAGAIN: no packet is left. No error of this socket justifies a failed invocation.
+                // EAGAIN: no packet is left. Another error of this socket must not fail the
+                // invocation.
                 Err(_) => return heard.iter().copied().collect(),
             }
         }
@@ -154,7 +154,7 @@ mod tests {
     use std::io::{self, Read, Write};
     use std::net::{TcpListener, TcpStream};
 
-    /// If this process may not open a packet socket, the test says so.
+    /// Returns `None` if this process may not open a packet socket.
     fn refusals() -> Option<Refusals> {
         match listen() {
             Ok(socket) => Some(Refusals::of(socket)),
@@ -165,10 +165,10 @@ mod tests {
         }
     }
 
-    /// Other programs' connections on this machine's loopback fail as well: only the ports of this
-    /// test count.
+    /// Other programs' connections on this machine's loopback may fail at the same time, so the
+    /// test counts only its own ports.
     #[test]
-    fn hears_what_is_refused_and_nothing_else() {
+    fn reports_refused_connections_only() {
         let Some(refusals) = refusals() else { return };
         for host in ["127.0.0.1", "[::1]"] {
             let Ok(free) = TcpListener::bind(format!("{host}:0")) else { continue };
@@ -186,12 +186,12 @@ mod tests {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.write_all(b"unread").unwrap();
         drop(listener.accept().unwrap());
-        assert!(stream.read(&mut [0]).is_err(), "it is reset");
+        assert!(stream.read(&mut [0]).is_err(), "the connection is reset");
         assert!(!refusals.heard().contains(&address), "{:?}", refusals.heard());
     }
 
     #[test]
-    fn no_packet_is_read_beyond_its_end() {
+    fn every_prefix_of_a_packet_is_read_without_a_panic() {
         let mut packet = vec![0x45; 24];
         packet[12..16].copy_from_slice(&[127, 0, 0, 1]);
         packet[20..22].copy_from_slice(&6379u16.to_be_bytes());

@@ -1,6 +1,6 @@
-//! Relay from a function to named ports of this machine: a listener inside the instance's network
-//! namespace, a connection outside it. The instance's own set-up code makes the listeners, so
-//! nothing here enters a namespace. TCP for the ports that the user named; TCP and UDP for name
+//! Relay from a function to named ports of this machine: it listens inside the instance's network
+//! namespace and connects outside of it. The instance's own set-up code creates the listeners, so
+//! the relay enters no namespace. TCP for the ports that the user named; TCP and UDP for name
 //! servers on this machine. Private to the sandbox.
 
 use super::plan::{Port, PortKind};
@@ -14,19 +14,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Most connections of one instance at once, over all ports; the relay closes further ones at once.
+/// Largest number of connections of one instance at once, over all ports; the relay closes further
+/// ones at once.
 const MAX_CONNECTIONS: usize = 512;
-/// Most open questions to one name server; the relay drops further ones, as a full queue does.
+/// Largest number of open questions to one name server; the relay drops further ones, as a full
+/// queue does.
 const MAX_QUESTIONS: usize = 256;
-/// Time until the relay forgets a question: resolvers ask again after 5 s.
+/// Time until the relay forgets a question; resolvers ask again after 5 s.
 const QUESTION_LIMIT: Duration = Duration::from_secs(5);
 /// Time limit for an answer of this machine.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// RFC 1035, section 4.1.1, RCODE.
 const SERVER_FAILURE: u8 = 2;
-/// The only error code at which musl's resolver stops: after others it asks again, for 5 s.
+/// The only error code at which musl's resolver stops; after other codes it asks again, for 5 s.
 const NO_SUCH_NAME: u8 = 3;
-/// Most failed names that the relay remembers.
+/// Largest number of failed names that are stored.
 const MAX_NAMES: usize = 16;
 /// Largest datagram (RFC 768).
 const DATAGRAM_BYTES: usize = 65_535;
@@ -39,18 +41,18 @@ pub struct Relays {
     unanswered: Unanswered,
 }
 
-/// Names that a program looked up without a network, without duplicates.
+/// Names that a program looked up without a network, each once.
 type Names = Arc<Mutex<Vec<String>>>;
-/// Ports of this machine that a program called without an answer.
+/// Ports of this machine that a program called and where no server listens.
 type Unanswered = Arc<Mutex<BTreeSet<SocketAddr>>>;
 
 impl Relays {
-    /// The names that were looked up in vain so far, in order.
+    /// The failed names so far, in order.
     pub fn names(&self) -> Vec<String> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The called ports of this machine where nobody listens.
+    /// Named ports of this machine that were called and where no server listens.
     pub fn unanswered(&self) -> BTreeSet<SocketAddr> {
         self.unanswered.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -82,7 +84,7 @@ pub fn start(listeners: Vec<OwnedFd>, ports: &[Port]) -> io::Result<Relays> {
     Ok(Relays { _open: open, names, unanswered })
 }
 
-/// Which of the two is ready; the second is the end.
+/// Waits for the first descriptor; `None` if `ends` is ready, which ends the relay.
 fn wait(of: &impl AsFd, ends: &OwnedFd) -> Option<()> {
     loop {
         let mut fds = [
@@ -117,7 +119,7 @@ fn connections(
             counted.fetch_sub(1, Ordering::Relaxed);
         });
         if spawned.is_err() {
-            carried.fetch_sub(1, Ordering::Relaxed); // its connection is closed
+            carried.fetch_sub(1, Ordering::Relaxed); // after its connection is closed
         }
     }
 }
@@ -126,7 +128,7 @@ fn connections(
 /// inside with a reset, so that the program sees the failure.
 fn carry(inner: TcpStream, to: SocketAddr, ends: &OwnedFd, unanswered: &Unanswered) {
     let Ok(outer) = TcpStream::connect_timeout(&to, CONNECT_LIMIT) else {
-        // A caller that has seen the reset finds the port here.
+        // Stored before the reset, so that a caller that has seen the reset finds the port.
         unanswered.lock().unwrap_or_else(PoisonError::into_inner).insert(to);
         reset(inner);
         return;
@@ -145,7 +147,8 @@ fn carry(inner: TcpStream, to: SocketAddr, ends: &OwnedFd, unanswered: &Unanswer
         Err(_) => return,
     };
     thread::scope(|scope| {
-        // The instance's end cuts open connections; the connection's own end ends this watch.
+        // The end of the instance cuts open connections; the end of the connection ends this
+        // thread.
         scope.spawn(|| {
             if wait(&at_end, ends).is_none() {
                 cut();
@@ -305,12 +308,12 @@ fn name_bytes(bytes: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// `a.bc IN A`, with an OPT record behind it.
+    /// `a.bc IN A`, followed by an OPT record.
     const QUESTION: &[u8] =
         b"\x12\x34\x01\x00\0\x01\0\0\0\0\0\x01\x01a\x02bc\0\0\x01\0\x01\0\0\x29";
 
     #[test]
-    fn a_failure_keeps_the_question_alone() {
+    fn a_failure_reply_has_only_the_question() {
         let reply = without_answer(QUESTION, SERVER_FAILURE).expect("a question");
         assert_eq!(reply, b"\x12\x34\x81\x82\0\x01\0\0\0\0\0\0\x01a\x02bc\0\0\x01\0\x01");
         assert_eq!(without_answer(&reply, SERVER_FAILURE), None, "an answer is not a question");
@@ -318,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn no_prefix_of_a_question_is_read_beyond_its_end() {
+    fn every_prefix_of_a_question_is_read_without_a_panic() {
         for length in 0..QUESTION.len() - 3 {
             assert_eq!(without_answer(&QUESTION[..length], SERVER_FAILURE), None, "{length}");
         }

@@ -33,7 +33,8 @@ pub fn set(inside: &Inside) -> nix::Result<()> {
     )?;
     for address in &inside.local {
         let bits = if address.is_ipv4() { 32 } else { 128 };
-        // local ADDRESS dev lo table local; then the same address by way of another interface
+        // local ADDRESS dev lo table local; then a rule for the same address through another
+        // interface
         accept(ask(&kernel, libc::RTM_NEWROUTE, &local(*address, bits)), *address)?;
         accept(ask(&kernel, libc::RTM_NEWRULE, &unreachable(*address, bits)), *address)?;
     }

@@ -1,5 +1,5 @@
-//! Uplink: carries an instance's packets out of this machine. As root it is a veth pair with an
-//! nftables table for masquerading and blocked addresses; for an ordinary user it is pasta or
+//! Uplink: carries an instance's packets out of this machine. For root it is a veth pair with an
+//! nftables table for masquerading and blocked addresses. For an ordinary user it is pasta or
 //! slirp4netns, which turn packets into sockets. Each resource that would outlive a process has a
 //! *keeper*: a process of this same executable that waits for the end of its standard input and
 //! then removes the resource. So nothing remains even after a SIGKILL. Private to the sandbox.
@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 pub const KEEP: &str = "keep";
 const RUN: &str = "run";
 const AFTER: &str = "after";
-/// Separates the commands that a keeper runs at the end.
+/// Separator of the commands that a keeper runs at the end.
 const NEXT: &str = ";;";
 /// Time limit for an uplink to come up.
 const UP_LIMIT: Duration = Duration::from_secs(10);
@@ -35,8 +35,8 @@ const TABLE_PREFIX: &str = "firstbyte_";
 const SUBNETS: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
 const SUBNET_COUNT: u32 = (1 << 17) / 4;
 const FIRST_SUBNET: u32 = 256;
-/// Most bytes shown of a failed program's output.
-const WORDS_BYTES: usize = 300;
+/// Largest part shown of a failed program's output, in bytes.
+const SHOWN_BYTES: usize = 300;
 
 /// A method of carrying packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl fmt::Display for Means {
     }
 }
 
-/// The methods that this machine has, the best first; the code removes one that fails.
+/// The methods that this machine has, best first. A method that fails is removed.
 #[derive(Debug)]
 pub struct Uplinks {
     helper: PathBuf,
@@ -94,7 +94,7 @@ pub struct Uplink {
 }
 
 impl Uplinks {
-    /// Looks for programs; creates nothing yet.
+    /// Looks for programs; it creates nothing yet.
     pub fn find(helper: &Path) -> Uplinks {
         let root = nix::unistd::geteuid().is_root();
         let mut refused = Vec::new();
@@ -105,8 +105,8 @@ impl Uplinks {
                 Some(why) => refused.push(why),
             }
         }
-        // pasta drops root before it enters a namespace that root made, and then lacks the
-        // permission.
+        // pasta drops root's rights before it enters a namespace that root created, and then lacks
+        // the permission.
         for (means, name) in [(Means::Pasta, "pasta"), (Means::Slirp, "slirp4netns")] {
             if root && means == Means::Pasta {
                 continue;
@@ -244,14 +244,14 @@ impl Uplinks {
                 "link add {name} type veth peer name eth0 netns {pid}\n\
                  addr add {gateway}/30 dev {name}\nlink set {name} up\n"
             );
-            fed("ip", &["-batch", "-"], &commands)?;
+            run_with_input("ip", &["-batch", "-"], &commands)?;
             (gateway, address)
         };
         let inside = format!(
             "addr add {address}/30 dev eth0\nlink set eth0 up\nroute add default via {gateway}\n"
         );
         let net = format!("--net=/proc/{pid}/ns/net");
-        fed("nsenter", &[&net, "ip", "-batch", "-"], &inside)?;
+        run_with_input("nsenter", &[&net, "ip", "-batch", "-"], &inside)?;
         Ok(Uplink { _keeper: None })
     }
 }
@@ -265,11 +265,11 @@ struct Table {
 impl Table {
     fn make(helper: &Path) -> Result<Table, String> {
         let ours = std::process::id();
-        put_away_the_dead();
+        remove_stale_tables();
         let table = format!("{TABLE_PREFIX}{}_{ours}", pid_namespace());
         let interfaces = format!("fb{ours}-*");
-        // An instance's own loopback catches most of it; this holds for addresses that this machine
-        // gets later, and for who chooses an interface by hand.
+        // The instance's own routes catch most of this. These rules also cover addresses that this
+        // machine gets later, and programs that choose an interface themselves.
         let rules = format!(
             "table inet {table} {{
                 chain input {{
@@ -299,12 +299,12 @@ impl Table {
         }
         // The keeper starts before the resource exists.
         let keeper = Keeper::after(helper, &after)?;
-        fed("nft", &["-f", "-"], &rules)?;
+        run_with_input("nft", &["-f", "-"], &rules)?;
         if docker {
-            // Docker drops packets that others forward, and leaves this chain to them.
+            // Docker drops packets that others forward, except those that this chain accepts.
             for way in ["-i", "-o"] {
                 let [program, arguments @ ..] = rule("-I", way);
-                fed(program, &arguments, "")?;
+                run_with_input(program, &arguments, "")?;
             }
         }
         Ok(Table { _keeper: keeper })
@@ -325,8 +325,8 @@ impl Keeper {
         let mut command = keeper(helper, RUN);
         command.args(argv).stdout(Stdio::piped()).stderr(stderr);
         let mut keeper = Keeper { child: command.spawn().map_err(|error| error.to_string())? };
-        let ready = keeper.child.stdout.take().is_some_and(|mut out| says_something(&mut out));
-        if ready { Ok(keeper) } else { Err(last_words(words)) }
+        let ready = keeper.child.stdout.take().is_some_and(|mut out| has_output(&mut out));
+        if ready { Ok(keeper) } else { Err(last_output(words)) }
     }
 
     /// Runs commands at the end.
@@ -342,7 +342,7 @@ impl Keeper {
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        drop(self.child.stdin.take()); // the order to end
+        drop(self.child.stdin.take()); // this makes the keeper end
         let _ = self.child.wait();
     }
 }
@@ -374,7 +374,7 @@ pub fn keep(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
     }
     let [program, arguments @ ..] = arguments.as_slice() else { return Ok(()) };
     let mut child = Command::new(program).args(arguments).stdin(Stdio::null()).spawn()?;
-    // Only the program may hold the pipe that reports whether it is ready.
+    // Only the program may hold the pipe that reports readiness.
     nix::unistd::dup2_stdout(fs::File::open("/dev/null")?)?;
     let pidfd = super::wire::pidfd_open(child.id().cast_signed())?;
     wait_for_end(Some(&pidfd));
@@ -395,7 +395,7 @@ fn wait_for_end(process: Option<&std::os::fd::OwnedFd>) {
     }
 }
 
-fn says_something(out: &mut std::process::ChildStdout) -> bool {
+fn has_output(out: &mut std::process::ChildStdout) -> bool {
     let until = Instant::now() + UP_LIMIT;
     loop {
         let left = until.saturating_duration_since(Instant::now());
@@ -409,25 +409,25 @@ fn says_something(out: &mut std::process::ChildStdout) -> bool {
 }
 
 /// The end of a failed program's output, on one line.
-fn last_words(mut file: fs::File) -> String {
+fn last_output(mut file: fs::File) -> String {
     use std::io::Seek as _;
     let mut bytes = Vec::new();
     let _ = file.rewind().and_then(|()| file.read_to_end(&mut bytes));
     let text = String::from_utf8_lossy(&bytes);
-    // pasta warns about a missing syslog at the start of each line.
+    // pasta prefixes each line with a warning about a missing syslog.
     let lines: Vec<&str> = text
         .lines()
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.ends_with("bytes to syslog"))
         .collect();
     let words = lines.join("; ");
-    let from = words.len().saturating_sub(WORDS_BYTES);
+    let from = words.len().saturating_sub(SHOWN_BYTES);
     let from = (from..words.len()).find(|at| words.is_char_boundary(*at)).unwrap_or(0);
-    if words.is_empty() { "it ended, or was not up in time".into() } else { words[from..].into() }
+    if words.is_empty() { "it ended or was not ready in time".into() } else { words[from..].into() }
 }
 
-/// Runs a program with a text on its standard input; returns its output if it fails.
-fn fed(name: &str, arguments: &[&str], input: &str) -> Result<(), String> {
+/// Runs a program with a text on its standard input; returns its output as an error if it fails.
+fn run_with_input(name: &str, arguments: &[&str], input: &str) -> Result<(), String> {
     let failed = |error: io::Error| format!("{name}: {error}");
     let program = program(name).ok_or_else(|| format!("no {name}"))?;
     let mut words = tempfile::tempfile().map_err(failed)?;
@@ -440,18 +440,19 @@ fn fed(name: &str, arguments: &[&str], input: &str) -> Result<(), String> {
         .spawn()
         .map_err(failed)?;
     if let Some(mut stdin) = child.stdin.take() {
-        let _ = stdin.write_all(input.as_bytes()); // one that reads nothing says why
+        // a program that does not read reports the reason
+        let _ = stdin.write_all(input.as_bytes());
     }
     match child.wait().map_err(failed)?.success() {
         true => Ok(()),
         false => {
             let _ = words.flush();
-            Err(format!("{name}: {}", last_words(words)))
+            Err(format!("{name}: {}", last_output(words)))
         }
     }
 }
 
-/// Finds a program in the folders of packages and administrators.
+/// Finds a program in the usual folders for system programs.
 fn program(name: &str) -> Option<PathBuf> {
     ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
         .iter()
@@ -459,34 +460,37 @@ fn program(name: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// Why a veth pair would carry nothing; the code changes none of this machine's own settings.
+/// Why a veth pair could not carry packets. This code changes no setting of this machine.
 fn veth_refused() -> Option<String> {
     if let Some(missing) = ["ip", "nft", "nsenter"].iter().find(|name| program(name).is_none()) {
         return Some(format!("no {missing}"));
     }
     let forwards = fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap_or_default();
     if forwards.trim() != "1" {
-        return Some("veth: this machine forwards nothing (net.ipv4.ip_forward is 0)".into());
+        return Some(
+            "veth: this machine does not forward packets (net.ipv4.ip_forward is 0)".into(),
+        );
     }
-    let chains = said("nft", &["list", "chains"]);
+    let chains = output_of("nft", &["list", "chains"]);
     let drops = |chains: String| {
         chains.lines().any(|line| line.contains("hook forward") && line.contains("policy drop"))
     };
     let legacy = || {
-        said("iptables", &["-w", "-S", "FORWARD"]).is_some_and(|s| s.contains("-P FORWARD DROP"))
+        output_of("iptables", &["-w", "-S", "FORWARD"])
+            .is_some_and(|s| s.contains("-P FORWARD DROP"))
     };
     if (chains.is_some_and(drops) || legacy()) && !has_docker_user() {
-        return Some("veth: this machine's firewall drops what is forwarded".into());
+        return Some("veth: this machine's firewall drops forwarded packets".into());
     }
     None
 }
 
 fn has_docker_user() -> bool {
-    said("iptables", &["-w", "-S", "DOCKER-USER"]).is_some()
+    output_of("iptables", &["-w", "-S", "DOCKER-USER"]).is_some()
 }
 
 /// The output of a program, if it succeeds.
-fn said(name: &str, arguments: &[&str]) -> Option<String> {
+fn output_of(name: &str, arguments: &[&str]) -> Option<String> {
     let mut command = Command::new(program(name)?);
     let output = command.args(arguments).stdin(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
@@ -494,17 +498,17 @@ fn said(name: &str, arguments: &[&str]) -> Option<String> {
 
 /// Removes tables of processes that were killed together with their keeper. A pid is valid only in
 /// its pid namespace, so tables of other namespaces stay.
-fn put_away_the_dead() {
+fn remove_stale_tables() {
     let prefix = format!("{TABLE_PREFIX}{}_", pid_namespace());
-    let tables = said("nft", &["list", "tables", "inet"]).unwrap_or_default();
+    let tables = output_of("nft", &["list", "tables", "inet"]).unwrap_or_default();
     for table in tables.lines().filter_map(|line| line.trim().strip_prefix("table inet ")) {
         if let Some(pid) = table.strip_prefix(&prefix).and_then(|pid| pid.parse().ok())
             && is_dead(pid)
         {
-            let _ = fed("nft", &["delete", "table", "inet", table], "");
+            let _ = run_with_input("nft", &["delete", "table", "inet", table], "");
         }
     }
-    let rules = said("iptables", &["-w", "-S", "DOCKER-USER"]).unwrap_or_default();
+    let rules = output_of("iptables", &["-w", "-S", "DOCKER-USER"]).unwrap_or_default();
     for rule in rules.lines() {
         let words: Vec<&str> = rule.split_whitespace().collect();
         // -A DOCKER-USER -i fbPID-+ -j ACCEPT
@@ -513,7 +517,7 @@ fn put_away_the_dead() {
             && pid.parse().is_ok_and(is_dead)
         {
             let rule = ["-w", "-D", "DOCKER-USER", way, interface, "-j", "ACCEPT"];
-            let _ = fed("iptables", &rule, "");
+            let _ = run_with_input("iptables", &rule, "");
         }
     }
 }

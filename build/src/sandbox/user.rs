@@ -1,19 +1,19 @@
-//! User of an image's program: the configuration's `User` field (OCI image-spec, config.md) as
-//! numbers, by the rootfs' own /etc/passwd and /etc/group. Symbolic links are followed only inside
-//! the rootfs. Private to the sandbox, except [`user_of`].
+//! User of an image's program: resolves the configuration's `User` field (OCI image-spec,
+//! config.md) to numbers by the rootfs' own /etc/passwd and /etc/group. Symbolic links are followed
+//! only inside the rootfs. Private to the sandbox, except [`user_of`].
 
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// A larger account file is not read to its end.
+/// Largest part of an account file that is read, in bytes.
 const ACCOUNTS_LIMIT_BYTES: u64 = 1 << 20;
 
 /// A user that cannot be found.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the image wants to run as `{wanted}`, and its {file} does not know `{name}`; use numbers, \
+    "the image's user is `{wanted}`, and its {file} has no entry for `{name}`; use numbers, \
      for example `65532:65532`"
 )]
 pub struct UserError {
@@ -26,9 +26,9 @@ pub struct UserError {
 /// `name:group`.
 ///
 /// # Errors
-/// [`UserError`] when a name is not in the rootfs' account files.
+/// [`UserError`] if a name is not in the rootfs' account files.
 pub fn user_of(rootfs: &Path, user: &str) -> Result<(u32, u32), UserError> {
-    // Numbers need no files: a scratch image has none.
+    // Numbers need no files; an image from scratch has none.
     let read = |path| read_inside(rootfs, path).unwrap_or_default();
     resolve(user, || read("etc/passwd"), || read("etc/group"))
 }
@@ -46,7 +46,8 @@ fn resolve(
     };
     let (uid, primary) = match name.parse() {
         _ if name.is_empty() => (0, 0),
-        // A bare number has the group that passwd gives it, or root's, as container engines do.
+        // A bare number has the group that passwd gives it, otherwise root's, as in container
+        // engines.
         Ok(uid) if group_name.is_some() => (uid, 0),
         Ok(uid) => (uid, account(&passwd(), 2, name).map_or(0, |(_, gid)| gid)),
         Err(_) => account(&passwd(), 0, name).ok_or_else(|| unknown("/etc/passwd", name))?,
@@ -80,7 +81,7 @@ fn group_id(group: &str, name: &str) -> Option<u32> {
 
 fn read_inside(rootfs: &Path, path: &str) -> io::Result<String> {
     let root = File::open(rootfs)?;
-    // A FIFO of that name has no writer to wait for.
+    // Without O_NONBLOCK, opening a FIFO of that name would wait for a writer.
     let how = OpenHow::new()
         .flags(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)
         .resolve(ResolveFlag::RESOLVE_IN_ROOT);
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn says_which_file_does_not_know_the_name() {
+    fn an_unknown_name_is_an_error_that_names_the_file() {
         assert!(of("nobody").unwrap_err().to_string().contains("/etc/passwd"));
         assert!(of("web:wheel").unwrap_err().to_string().contains("/etc/group"));
     }

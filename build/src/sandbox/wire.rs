@@ -20,7 +20,7 @@ const DESCRIPTOR_LIMIT: usize = 253;
 /// From the tool to the helper.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Request {
-    /// With two descriptors: the child's event socket and its output pipe.
+    /// Two descriptors follow: the child's event socket and its output pipe.
     Launch(Box<Plan>),
     End {
         pid: i32,
@@ -41,7 +41,7 @@ pub enum Event {
     /// The network namespace exists, and its owner may connect it; the event carries the listeners
     /// of the relays. The child waits for [`Go`].
     Network,
-    /// With the sockets of the instance's network namespace.
+    /// The sockets of the instance's network namespace follow.
     Ready,
     /// The last event before `execve`; the child reads `at_ns` just before it sends it.
     Exec {
@@ -86,7 +86,7 @@ pub fn send(to: &impl AsFd, value: &impl Serialize, fds: &[BorrowedFd<'_>]) -> i
     let bytes = serde_json::to_vec(value)?;
     if bytes.len() > MESSAGE_LIMIT_BYTES {
         return Err(io::Error::other(format!(
-            "a message of {} bytes is over the limit",
+            "a message of {} bytes is larger than the limit",
             bytes.len()
         )));
     }

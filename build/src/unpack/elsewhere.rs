@@ -1,5 +1,5 @@
-//! The folder that layers are applied to, where none can be: on another system than Linux, which
-//! has no call that keeps a hostile link inside. It has the names of tree.rs and makes nothing.
+//! Stand-in for tree.rs on systems other than Linux, which lack a system call that resolves hostile
+//! links inside a folder. It has the same names and creates nothing.
 
 use super::UnpackError;
 use crate::entry::{Budget, Entry};
@@ -8,7 +8,7 @@ use std::io::Read;
 use std::marker::PhantomData;
 use std::path::Path;
 
-/// There is none.
+/// A folder that cannot exist on this system.
 pub(super) struct Tree<'a> {
     none: Infallible,
     budget: PhantomData<&'a Budget>,

@@ -1,5 +1,5 @@
-//! One layer's entries, applied to a folder. Each path is opened relative to the folder with
-//! `openat2(RESOLVE_IN_ROOT)`, so no link is followed out of it. OCI image-spec 1.1, layer.md,
+//! Folder to which the entries of layers are applied. Each path is opened relative to the folder
+//! with `openat2(RESOLVE_IN_ROOT)`, so no link leads out of it. OCI image-spec 1.1, layer.md,
 //! "Applying changesets".
 
 use super::{UnpackError, disk};
@@ -17,38 +17,38 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-/// A usual file is written by one system call.
+/// Size of the copy buffer, in bytes: one system call writes a file of usual size.
 const BUFFER_BYTES: usize = 128 * 1024;
-/// How deep an opaque whiteout looks: each level is a descriptor. Names have fewer parts; links can
-/// put folders deeper.
+/// Largest depth to which an opaque whiteout descends: each level holds a descriptor. Names have
+/// fewer parts, but links can place folders deeper.
 const MAX_OPAQUE_DEPTH: usize = 256;
 
-/// A destination folder and what the layers have put there.
+/// A destination folder, and what the layers have created there.
 pub(super) struct Tree<'a> {
     root: OwnedFd,
     is_root_user: bool,
     budget: &'a Budget,
-    /// What this layer made, by folder and name: an opaque whiteout hides lower layers only,
-    /// wherever in the layer it stands.
+    /// Entries of the current layer, by folder and name. An opaque whiteout hides only lower
+    /// layers, wherever in the layer it is.
     made: HashSet<(FileId, OsString)>,
-    /// Folders whose time and mode are set last: filling one changes its time, and a user who is
-    /// not root cannot fill every one.
-    folders: HashMap<FileId, Dress>,
-    /// The folder of the previous entry: entries come sorted, so most share it.
+    /// Folders whose time and mode are set at the end: adding an entry changes a folder's time, and
+    /// a user other than root may lack the permission to fill it.
+    folders: HashMap<FileId, FolderAttributes>,
+    /// The folder of the previous entry. Entries are sorted, so most have the same folder.
     parent: Option<(PathBuf, Rc<Folder>)>,
-    /// What a file's bytes pass through, for all files.
+    /// Copy buffer for all files.
     buffer: Vec<u8>,
-    /// Extended attributes of this layer that were left out.
+    /// Number of extended attributes of this layer that were left out.
     pub ignored_xattrs: u64,
-    /// Files of this layer whose capabilities could not be kept.
+    /// Number of files of this layer whose capabilities could not be set.
     pub lost_capabilities: u64,
-    /// Devices of this layer, which are not made.
+    /// Number of devices of this layer, which are not created.
     pub left_out: u64,
-    /// Where those of all layers would be, by folder and name.
+    /// Places of the devices of all layers, by folder and name.
     special: HashSet<(FileId, OsString)>,
 }
 
-/// Device and inode: one file whatever it is called.
+/// Device and inode, which identify a file under all its names.
 type FileId = (u64, u64);
 
 struct Folder {
@@ -56,8 +56,8 @@ struct Folder {
     id: FileId,
 }
 
-/// What a folder gets once everything is in it.
-struct Dress {
+/// Attributes of a folder that are set once its content is complete.
+struct FolderAttributes {
     path: PathBuf,
     mode: u32,
     mtime: Option<u64>,
@@ -83,7 +83,7 @@ impl<'a> Tree<'a> {
         })
     }
 
-    /// What follows is of another layer.
+    /// Begins the next layer.
     pub fn next_layer(&mut self) {
         self.made.clear();
         (self.ignored_xattrs, self.lost_capabilities, self.left_out) = (0, 0, 0);
@@ -114,9 +114,12 @@ impl<'a> Tree<'a> {
                 self.set_owner(&parent.fd, name, entry)?;
                 let stat = rustix::fs::statat(&parent.fd, name, AtFlags::SYMLINK_NOFOLLOW)
                     .map_err(at("looked at"))?;
-                let dress =
-                    Dress { path: entry.path.clone(), mode: entry.mode, mtime: Some(entry.mtime) };
-                self.folders.insert(id_of(&stat), dress);
+                let attributes = FolderAttributes {
+                    path: entry.path.clone(),
+                    mode: entry.mode,
+                    mtime: Some(entry.mtime),
+                };
+                self.folders.insert(id_of(&stat), attributes);
             }
             Kind::File { size_bytes } => {
                 let flags = OFlags::WRONLY
@@ -139,7 +142,7 @@ impl<'a> Tree<'a> {
                 self.set_owner(&parent.fd, name, entry)?;
                 rustix::fs::fchmod(&file, Mode::from_raw_mode(entry.mode))
                     .map_err(at("given its mode"))?;
-                self.set_xattrs(&file, entry)?; // a change of the owner would take them away
+                self.set_xattrs(&file, entry)?; // changing the owner would remove the attributes
                 rustix::fs::futimens(&file, &times(entry.mtime)).map_err(at("given its time"))?;
             }
             Kind::Fifo => self.make_fifo(&parent.fd, name, entry)?,
@@ -172,7 +175,7 @@ impl<'a> Tree<'a> {
         Ok(())
     }
 
-    /// Makes a FIFO and gives it what a file gets. It asks for no privilege.
+    /// Creates a FIFO with its attributes. This needs no privilege.
     fn make_fifo(
         &mut self,
         parent: &OwnedFd,
@@ -182,7 +185,7 @@ impl<'a> Tree<'a> {
         let at = |what| move |e: Errno| disk(&entry.path, what, e.into());
         rustix::fs::mknodat(parent, name, FileType::Fifo, Mode::from_raw_mode(0o600), 0)
             .map_err(at("made"))?;
-        // Opened to read and without waiting, it waits for no writer (fifo(7)).
+        // Opening a FIFO to read without blocking does not wait for a writer (fifo(7)).
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fifo = rustix::fs::openat(parent, name, flags, Mode::empty()).map_err(at("opened"))?;
         self.set_owner(parent, name, entry)?;
@@ -190,7 +193,7 @@ impl<'a> Tree<'a> {
         rustix::fs::futimens(&fifo, &times(entry.mtime)).map_err(at("given its time"))
     }
 
-    /// Notes a device instead of making it.
+    /// Records a device instead of creating it.
     fn leave_out(
         &mut self,
         parent: &Folder,
@@ -208,8 +211,8 @@ impl<'a> Tree<'a> {
         stat.is_ok_and(|stat| self.special.contains(&(id_of(&stat), name.to_owned())))
     }
 
-    /// Gives a file its capabilities and the attributes that are a user's own. What the file
-    /// system, or a user who is not root, cannot keep is counted, as runtimes leave it out.
+    /// Sets a file's capabilities and its `user` attributes. An attribute that the file system or
+    /// the user's rights refuse is counted and left out, as in container runtimes.
     fn set_xattrs(&mut self, file: &File, entry: &Entry) -> Result<(), UnpackError> {
         for xattr in &entry.xattrs {
             let is_capability = xattr.name == CAPABILITY_XATTR;
@@ -220,7 +223,7 @@ impl<'a> Tree<'a> {
             };
             match set {
                 Ok(()) => {}
-                // No room for it in the inode, a value that is none, a name that is too long.
+                // No space in the inode, an invalid value, or a name that is too long.
                 Err(
                     Errno::NOTSUP
                     | Errno::PERM
@@ -239,7 +242,7 @@ impl<'a> Tree<'a> {
         Ok(())
     }
 
-    /// Removes what stands where `entry` goes, unless both are folders.
+    /// Removes an existing entry at the place of `entry`, unless both are folders.
     fn make_room(
         &mut self,
         parent: &OwnedFd,
@@ -256,20 +259,21 @@ impl<'a> Tree<'a> {
                 Ok(())
             }
             Ok(_) => {
-                self.parent = None; // the remembered folder may be the one that goes
+                self.parent = None; // the cached folder may be the one that is removed
                 remove_tree(parent, name).map_err(|e| disk(&entry.path, "replaced", e.into()))
             }
         }
     }
 
-    /// What the root itself is to become.
+    /// Sets the mode and the time that the root gets at the end.
     pub fn set_root(&mut self, mode: u32, mtime: Option<u64>) {
         if let Ok(stat) = rustix::fs::fstat(&self.root) {
-            self.folders.insert(id_of(&stat), Dress { path: PathBuf::new(), mode, mtime });
+            self.folders
+                .insert(id_of(&stat), FolderAttributes { path: PathBuf::new(), mode, mtime });
         }
     }
 
-    /// Removes what `whiteout` hides of the lower layers.
+    /// Removes the entries of lower layers that `whiteout` hides.
     fn white_out(
         &mut self,
         folder: &Path,
@@ -279,7 +283,7 @@ impl<'a> Tree<'a> {
         let at = |e: Errno| disk(&entry.path, "applied", e.into());
         let parent = match self.resolve(folder) {
             Ok(parent) => parent,
-            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()), // nothing there to hide
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()), // there is nothing to hide
             Err(e) => return Err(at(e)),
         };
         self.parent = None;
@@ -292,8 +296,8 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// Removes what this layer did not make. A folder of a lower layer stays while something of
-    /// this one is in it.
+    /// Removes entries that this layer did not create. A folder of a lower layer stays if it
+    /// contains an entry of this layer.
     fn clear_lower(&self, folder: &OwnedFd, depth: usize) -> Result<(), Errno> {
         let left = depth.checked_sub(1).ok_or(Errno::NAMETOOLONG)?;
         let stat = rustix::fs::fstat(folder)?;
@@ -318,7 +322,7 @@ impl<'a> Tree<'a> {
         Ok(())
     }
 
-    /// Opens the folder `path`, making what is missing, as `tar` and runtimes do.
+    /// Opens the folder `path` and creates missing folders, as `tar` and runtimes do.
     fn folder(&mut self, path: &Path) -> Result<Rc<Folder>, UnpackError> {
         let at = |e: Errno| disk(path, "opened", e.into());
         if let Some((known, folder)) = &self.parent
@@ -339,9 +343,10 @@ impl<'a> Tree<'a> {
                 }
                 let fd = self.resolve(path).map_err(at)?;
                 rustix::fs::chmodat(&fd, ".", Mode::from_raw_mode(0o755), AtFlags::empty())
-                    .map_err(at)?; // whatever the umask
+                    .map_err(at)?; // independent of the umask
                 let stat = rustix::fs::fstat(&fd).map_err(at)?;
-                self.folders.remove(&id_of(&stat)); // of a folder that is gone and had this inode
+                // an entry of a removed folder that had this inode
+                self.folders.remove(&id_of(&stat));
                 self.made.insert((above.id, name.to_owned()));
                 fd
             }
@@ -350,10 +355,12 @@ impl<'a> Tree<'a> {
         let stat = rustix::fs::fstat(&fd).map_err(at)?;
         let id = id_of(&stat);
         if !self.is_root_user && stat.st_mode & 0o700 != 0o700 {
-            // Left so by another unpacking. It gets back what it had.
+            // Another unpacking left it closed. Its mode and time are restored.
             let mtime = u64::try_from(stat.st_mtime).ok();
-            self.folders
-                .insert(id, Dress { path: path.to_owned(), mode: stat.st_mode & 0o7777, mtime });
+            self.folders.insert(
+                id,
+                FolderAttributes { path: path.to_owned(), mode: stat.st_mode & 0o7777, mtime },
+            );
             let open = Mode::from_raw_mode(stat.st_mode & 0o7777 | 0o700);
             rustix::fs::chmodat(&fd, ".", open, AtFlags::empty()).map_err(at)?;
         }
@@ -362,7 +369,7 @@ impl<'a> Tree<'a> {
         Ok(folder)
     }
 
-    /// A folder inside the destination; links are followed as if the destination were `/`.
+    /// Opens a folder inside the destination; links are resolved as if the destination were `/`.
     fn resolve(&self, path: &Path) -> Result<OwnedFd, Errno> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -377,7 +384,7 @@ impl<'a> Tree<'a> {
 
     fn set_owner(&self, parent: &OwnedFd, name: &OsStr, entry: &Entry) -> Result<(), UnpackError> {
         if !self.is_root_user || (entry.uid == 0 && entry.gid == 0) {
-            return Ok(()); // root made it, so it is root's already
+            return Ok(()); // root has created it, so root owns it already
         }
         let (Ok(uid), Ok(gid)) = (u32::try_from(entry.uid), u32::try_from(entry.gid)) else {
             return Err(entry.refused("an owner beyond 32 bits").into());
@@ -387,12 +394,12 @@ impl<'a> Tree<'a> {
             .map_err(|e| disk(&entry.path, "given its owner", e.into()))
     }
 
-    /// Gives the folders their times and modes.
+    /// Sets times and modes of the folders.
     pub fn finish(self) -> Result<(), UnpackError> {
-        let mut dresses: Vec<_> = self.folders.iter().collect();
-        // What is inside first: the outer one may be closed to us afterwards.
-        dresses.sort_unstable_by(|(_, a), (_, b)| b.path.cmp(&a.path));
-        for (id, Dress { path, mode, mtime }) in dresses {
+        let mut attributes: Vec<_> = self.folders.iter().collect();
+        // Inner folders first: the outer folder's mode may deny access afterwards.
+        attributes.sort_unstable_by(|(_, a), (_, b)| b.path.cmp(&a.path));
+        for (id, FolderAttributes { path, mode, mtime }) in attributes {
             let fd = match self.resolve(path) {
                 Ok(fd) => fd,
                 Err(Errno::NOENT | Errno::NOTDIR) => continue, // replaced by a later entry
@@ -400,9 +407,10 @@ impl<'a> Tree<'a> {
             };
             let stat = rustix::fs::fstat(&fd).map_err(|e| disk(path, "looked at", e.into()))?;
             if id_of(&stat) != *id {
-                continue; // a link or another folder has its place
+                continue; // a link or another folder has replaced it
             }
-            // Of the folder itself: `O_PATH` handles take neither futimens nor fchmod.
+            // By the path of the folder itself: `O_PATH` handles do not support futimens and
+            // fchmod.
             if let Some(mtime) = mtime {
                 rustix::fs::utimensat(&fd, ".", &times(*mtime), AtFlags::empty())
                     .map_err(|e| disk(path, "given its time", e.into()))?;
@@ -418,8 +426,8 @@ fn id_of(stat: &Stat) -> FileId {
     (stat.st_dev, stat.st_ino)
 }
 
-/// `io::copy` with a larger buffer: that one's 8 KiB were 23 thousand writes for a layer of 139
-/// MiB.
+/// `io::copy` with a larger buffer: with the 8 KiB of `io::copy`, a layer of 139 MiB took 23
+/// thousand writes.
 fn copy(from: &mut impl Read, to: &mut File, buffer: &mut [u8]) -> io::Result<u64> {
     let mut copied_bytes = 0;
     loop {

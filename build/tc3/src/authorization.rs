@@ -3,7 +3,7 @@
 
 use crate::credential::ALGORITHM;
 
-/// The field's parts, not checked.
+/// The field's parts, unverified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Authorization<'a> {
     /// SecretId.
@@ -19,7 +19,7 @@ pub struct Authorization<'a> {
 }
 
 impl<'a> Authorization<'a> {
-    /// Parses the field's value; none if it has another form.
+    /// Parses the field's value; `None` if it has another form.
     ///
     /// # Example
     /// ```

@@ -5,8 +5,8 @@ use crate::credential::ALGORITHM;
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 
-/// Value of `X-TC-Content-SHA256` of a client that does not sign the body; this text's hash is then
-/// signed.
+/// Value of `X-TC-Content-SHA256` of a client that does not sign the body; the hash of this text is
+/// then signed.
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 
 /// The parts of a request that its signature covers.
@@ -14,13 +14,13 @@ const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 pub struct Call<'a> {
     /// The method, in upper case.
     pub method: &'a str,
-    /// The path; the API has no other than `/`.
+    /// The path; the API has only `/`.
     pub path: &'a str,
     /// The part after `?`, encoded as it is sent; empty for POST.
     pub query: &'a str,
-    /// Header fields. Signing covers all of them, so a client lists only those that it sends
-    /// exactly so: at least `Content-Type` and `Host`. Checking reads those that the signature
-    /// names.
+    /// Header fields. Signing covers all of them, so a client lists only fields that it sends with
+    /// exactly this value, at least `Content-Type` and `Host`. Verification reads the fields that
+    /// the signature names.
     pub headers: &'a [(&'a str, &'a str)],
     /// The body.
     pub payload: &'a [u8],
@@ -42,7 +42,7 @@ impl<'a> Call<'a> {
         found.map(|(_, value)| value.trim())
     }
 
-    /// The canonical request with these fields signed; none if one of them is missing.
+    /// The canonical request with these fields signed; `None` if one of them is missing.
     pub(crate) fn canonical<'n>(&self, names: impl Iterator<Item = &'n str>) -> Option<String> {
         let (mut fields, mut list) = (String::new(), Vec::new());
         for name in names {
@@ -70,7 +70,7 @@ pub(crate) fn string_to_sign(seconds: i64, date: &str, service: &str, canonical:
     format!("{}\n{seconds}\n{date}/{service}/tc3_request\n{canonical}", ALGORITHM)
 }
 
-/// The UTC date of a second, `2019-02-25`; that of 1970 for a time out of range.
+/// The UTC date of a second, `2019-02-25`; the first day of 1970 for a time out of range.
 pub(crate) fn date(seconds: i64) -> String {
     OffsetDateTime::from_unix_timestamp(seconds)
         .unwrap_or(OffsetDateTime::UNIX_EPOCH)

@@ -1,4 +1,4 @@
-//! Credential: an API key's two parts. The secret part is never shown: `Debug` leaves it out, and
+//! Credential: the two parts of an API key. The secret part is never shown: `Debug` omits it, and
 //! only [`Credential::mac`] reads it.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -16,12 +16,12 @@ pub struct Credential {
 }
 
 impl Credential {
-    /// A credential of SecretId and SecretKey, as the platform's console shows them.
+    /// Makes a credential from SecretId and SecretKey, as the platform's console shows them.
     pub fn new(id: impl Into<String>, key: impl Into<String>) -> Credential {
         Credential { id: id.into(), key: key.into() }
     }
 
-    /// SecretId: public, part of each request.
+    /// SecretId; it is public and part of each request.
     pub fn id(&self) -> &str {
         &self.id
     }

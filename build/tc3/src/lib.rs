@@ -1,11 +1,11 @@
 //! TC3-HMAC-SHA256, the signature of requests to Tencent Cloud's API (documents 213/30654 and
-//! 1278/55260, "Signature v3"): clients make it, the emulator checks it. It sends nothing and has
-//! no clock: bytes and seconds in, text or a verdict out.
+//! 1278/55260, "Signature v3"): clients make it, the emulator verifies it. It sends nothing and has
+//! no clock: its input is bytes and seconds, its output a text or a verdict.
 //!
 //! Read in this order: [`credential`], [`canonical`], [`authorization`], [`sign`], [`verify`].
 //!
 //! # Example
-//! A client signs, a server checks; only the header field `Authorization` is added.
+//! A client signs, a server verifies; only the header field `Authorization` is added.
 //! ```
 //! use tc3::{Call, Credential, sign, verify};
 //!

@@ -1,4 +1,4 @@
-//! Signing: the client's side.
+//! Signing of a request, for clients.
 
 use crate::canonical::{Call, date, string_to_sign};
 use crate::credential::{ALGORITHM, Credential};

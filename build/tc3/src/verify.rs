@@ -1,6 +1,6 @@
-//! Checking: the server's side. Codes are the API's common ones (document 1278/55257, "Common error
-//! codes"). No document states the order in which the platform checks; here: form, time, key,
-//! signature.
+//! Verification of a request, for servers. Codes are the API's common ones (document 1278/55257,
+//! "Common error codes"). No document states the order of the platform's checks; the order here is
+//! form, time, key, signature.
 
 use crate::authorization::Authorization;
 use crate::canonical::{Call, date, string_to_sign};
@@ -15,25 +15,25 @@ pub const MAX_SKEW_SECONDS: u64 = 300;
 pub struct Verified {
     /// SecretId.
     pub id: String,
-    /// The service that it calls.
+    /// The called service.
     pub service: String,
 }
 
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The field has another form, or omits fields that must be signed.
+    /// The field has another form, or does not sign a required field.
     #[error("the Authorization field is not TC3-HMAC-SHA256 with content-type and host signed")]
     InvalidAuthorization,
-    /// The client's clock is wrong, or an old request was sent again.
+    /// The client's clock is wrong, or an old request is repeated.
     #[error(
         "the timestamp differs from the server's time by more than five minutes; set the clock"
     )]
     SignatureExpire,
     /// Unknown SecretId.
-    #[error("the SecretId is not found; check that it is spelt right and not disabled")]
+    #[error("the SecretId is not found; check its spelling, and that it is not disabled")]
     SecretIdNotFound,
-    /// Another SecretKey, or another request than was signed.
+    /// The SecretKey differs, or the request differs from the signed one.
     #[error("the provided credentials could not be validated; check SecretKey and signature")]
     SignatureFailure,
 }

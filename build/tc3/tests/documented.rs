@@ -1,5 +1,5 @@
-//! Signatures that the platform's own pages print: document 213/30654 ("Signature v3"), with the
-//! key as the Chinese page masks it and as the international page does.
+//! Signatures printed in the platform's own documents: document 213/30654 ("Signature v3"), with
+//! the key as masked on the Chinese page and on the international page.
 
 use tc3::{Call, Credential, Refusal, sign, verify};
 
@@ -39,7 +39,7 @@ fn signs_as_the_pages_do() {
 }
 
 #[test]
-fn takes_the_pages_signatures_and_nothing_that_differs() {
+fn accepts_the_documented_signatures_only() {
     let [id, key, signature] = PAGES[1];
     let credential = Credential::new(id, key);
     let known = |asked: &str| (asked == id).then_some(&credential);
@@ -55,7 +55,7 @@ fn takes_the_pages_signatures_and_nothing_that_differs() {
     };
     let right = call(HEADERS, PAYLOAD);
     assert_eq!(check(&right, &good, SECONDS, SECONDS), Ok("cvm".to_owned()));
-    // Names and values of header fields are compared in small letters.
+    // Names and values of header fields are compared in lower case.
     let capitals = [
         ("HOST", " CVM.tencentcloudapi.com "),
         ("content-TYPE", "application/json; charset=UTF-8"),
@@ -113,8 +113,8 @@ fn takes_the_pages_signatures_and_nothing_that_differs() {
     }
 }
 
-/// What Tencent's own command line sends to `--endpoint http://127.0.0.1:9002`: a `Host` with the
-/// scheme in it, and signed so.
+/// The request that Tencent's own command line sends to `--endpoint http://127.0.0.1:9002`: its
+/// `Host` contains the scheme, and is signed like that.
 #[test]
 fn takes_a_host_with_a_scheme_as_it_was_signed() {
     let credential = Credential::new("test-id", "test-key");

@@ -1,5 +1,5 @@
 //! Debian's registry (package docker-registry) on a free port of loopback: plain, with a password,
-//! with TLS, with TLS that asks for a client's certificate; nginx in front of it.
+//! with TLS, with TLS and client certificates; with nginx as its front.
 
 use super::skipped;
 use std::fs;
@@ -12,16 +12,16 @@ use std::time::{Duration, Instant};
 /// `htpasswd -nbB user s3cret`, at bcrypt's lowest cost.
 pub const HTPASSWD: &str = "user:$2b$04$abcdefghijklmnopqrstuuLZYjhNQAOdpbzt4WxWlUHjv1wsyH5DG\n";
 
-/// The registry, stopped when dropped.
+/// The registry; it is stopped when dropped.
 pub struct DebianRegistry(Child, pub String);
 
 impl DebianRegistry {
-    /// `None`, with a message, if it is not installed. It stores below `home`.
+    /// Starts it, with its storage below `home`; `None`, with a message, if it is not installed.
     pub fn start(home: &Path, htpasswd: Option<&str>) -> Option<DebianRegistry> {
         DebianRegistry::with(home, htpasswd, None)
     }
 
-    /// The same, with TLS: a certificate (chain) and its key, PEM files.
+    /// The same with TLS: a certificate (chain) and its key, as PEM files.
     pub fn with(
         home: &Path,
         htpasswd: Option<&str>,
@@ -30,7 +30,7 @@ impl DebianRegistry {
         DebianRegistry::asking(home, htpasswd, tls, None)
     }
 
-    /// The same, which lets in only clients whose certificate the authority `clients` has signed.
+    /// The same for clients whose certificate was signed by the authority `clients`.
     pub fn asking(
         home: &Path,
         htpasswd: Option<&str>,
@@ -74,8 +74,8 @@ impl DebianRegistry {
         Some(DebianRegistry(child, address).listening())
     }
 
-    /// nginx in front of `registry`, which ends TLS and verifies clients as `asking` does: it
-    /// answers who shows no certificate, and says so in HTTP.
+    /// nginx as the front of `registry`. It ends TLS and verifies clients as `asking` does. To a
+    /// client without a certificate it replies with an HTTP error.
     pub fn behind_nginx(
         home: &Path,
         registry: &DebianRegistry,
@@ -101,7 +101,7 @@ impl DebianRegistry {
             registry.1,
         );
         fs::write(folder.join("nginx.conf"), config).expect("a file");
-        // sbin is on no user's search path
+        // a user's search path does not contain sbin
         let found = ["/usr/sbin/nginx", "nginx"].iter().find_map(|program| {
             let mut command = Command::new(program);
             command.arg("-c").arg(folder.join("nginx.conf")).arg("-p").arg(&folder);
@@ -119,7 +119,7 @@ impl DebianRegistry {
         while TcpStream::connect(&self.1).is_err() {
             assert!(self.0.try_wait().expect("ours").is_none(), "the server has ended");
             assert!(Instant::now() < deadline, "the server does not listen");
-            // between two tries to connect: the readiness signal itself
+            // between two attempts to connect, which is the check for readiness
             thread::sleep(Duration::from_millis(10));
         }
         self

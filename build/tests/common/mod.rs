@@ -1,4 +1,4 @@
-//! Shared by several tests: layers written entry by entry, hostile ones among them, and images with
+//! Helpers of several tests: layers written entry by entry, including hostile ones, and images of
 //! them.
 #![allow(dead_code)] // each test file uses its part
 
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-/// A tar under construction whose headers say exactly what the test wants, true or not.
+/// A tar under construction with exactly the headers that a test states, valid or not.
 #[derive(Default)]
 pub struct Tar(Vec<u8>);
 
@@ -39,8 +39,7 @@ impl Tar {
         self.raw(name, b'1', target, 0o644, b"")
     }
 
-    /// Any entry at all: names go into the header byte for byte, as no honest library would write
-    /// them.
+    /// Any entry: the names go into the header byte for byte, unlike in a tar library.
     pub fn raw(mut self, name: &str, kind: u8, link: &str, mode: u32, content: &[u8]) -> Tar {
         let mut header = tar::Header::new_ustar();
         let ustar = header.as_ustar_mut().expect("a ustar header");
@@ -59,7 +58,7 @@ impl Tar {
         self
     }
 
-    /// An entry whose header holds these bytes, with the checksum made right; then its content.
+    /// An entry with these header bytes and a correct checksum, then its content.
     pub fn header(mut self, mut header: [u8; 512], content: &[u8]) -> Tar {
         let mut summed = tar::Header::from_byte_slice(&header).clone();
         summed.set_cksum();
@@ -70,11 +69,11 @@ impl Tar {
         self
     }
 
-    /// A pax header for the entry that follows.
+    /// A pax header for the next entry.
     pub fn pax(self, records: &[(&str, &[u8])]) -> Tar {
         let mut bytes = Vec::new();
         for (key, value) in records {
-            let rest = key.len() + value.len() + 3; // a blank, a sign, a line feed
+            let rest = key.len() + value.len() + 3; // a space, an equals sign, a line feed
             let length = (rest..).find(|n| n.to_string().len() + rest == *n).expect("one fits");
             bytes.extend_from_slice(format!("{length} {key}=").as_bytes());
             bytes.extend_from_slice(value);
@@ -95,7 +94,7 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().expect("gzip into memory")
 }
 
-/// An image of gzip layers, each an uncompressed tar here.
+/// An image of gzip layers, made from uncompressed tars.
 pub fn image(tars: &[Vec<u8>]) -> Image {
     let blobs: Vec<_> = tars.iter().map(|tar| gzip(tar)).collect();
     let diff_ids: Vec<_> = tars.iter().map(|tar| DiffId::of(tar)).collect();
@@ -107,7 +106,7 @@ pub fn image(tars: &[Vec<u8>]) -> Image {
     image_of(&blobs, &config)
 }
 
-/// An image of gzip blobs and a configuration that may lie about them.
+/// An image of gzip blobs, with a configuration that may not match them.
 pub fn image_of(blobs: &[Vec<u8>], config: &serde_json::Value) -> Image {
     let config = config.to_string().into_bytes();
     let descriptor = |kind: &str, bytes: &[u8]| {
@@ -170,7 +169,7 @@ impl BuildContext for MemoryContext {
                 .filter(|rest| !rest.contains('/'))
                 .map(str::to_owned)
         };
-        Ok(self.0.keys().rev().filter_map(below).collect()) // not sorted, on purpose
+        Ok(self.0.keys().rev().filter_map(below).collect()) // deliberately not sorted
     }
 
     fn read(&self, path: &str) -> io::Result<Arc<[u8]>> {
@@ -178,7 +177,7 @@ impl BuildContext for MemoryContext {
     }
 }
 
-/// Every path below `root`, relative to it, in the order of paths.
+/// Every path below `root`, relative to it, sorted.
 pub fn walk(root: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_owned()];
@@ -195,14 +194,14 @@ pub fn walk(root: &Path) -> Vec<String> {
     found.iter().map(|path| path.display().to_string()).collect()
 }
 
-/// Says what a test lacked. Written to the stream itself: the harness keeps what the macros print
-/// of a test that passes, and a test that did nothing passes.
+/// Prints what a test lacks. It writes to the stream itself, because the harness hides the macros'
+/// output of a test that passes.
 pub fn skipped(why: impl std::fmt::Display) {
-    let _ = writeln!(io::stderr(), "skipped: {why}"); // a closed stream is no failure
+    let _ = writeln!(io::stderr(), "skipped: {why}"); // a closed stream is not a failure
 }
 
-/// Runs a program that this process has just written. A test beside this one may have forked while
-/// it was open for writing, and until that child has called exec the kernel says ETXTBSY: tried
+/// Runs a program that this process has just written. Another test may have forked while the file
+/// was open for writing; until that child calls exec, the kernel returns ETXTBSY. So this tries
 /// again, for at most 10 s.
 pub fn output(command: &mut Command) -> Output {
     let started = Instant::now();
@@ -221,12 +220,12 @@ pub fn output(command: &mut Command) -> Output {
 
 /// Runs the docker client.
 pub fn docker(arguments: &[&str]) -> io::Result<Output> {
-    // The classic builder needs no plug-in; where a plug-in is there, the default builder is as
-    // good.
+    // The classic builder needs no plug-in; if a plug-in is installed, the default builder works
+    // too.
     Command::new("docker").args(arguments).output()
 }
 
-/// What Docker Engine holds under `tag`, saved as `tar` and loaded from there.
+/// The image in Docker Engine under `tag`, saved as `tar` and loaded from there.
 pub fn load_through_docker(tag: &str, tar: &Path) -> Image {
     let output = docker(&["save", "-o", &tar.display().to_string(), tag]).expect("docker");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

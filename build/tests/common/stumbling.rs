@@ -1,5 +1,5 @@
-//! A registry in memory with faults: at one step of a push or pull, of one kind, a number of times.
-//! It keeps the requests, and whether a tag was ever given to something incomplete. OCI
+//! Registry in memory with faults: at one step of a push or pull, of one kind, a number of times.
+//! It stores the requests, and whether a tag was ever set to an incomplete image. OCI
 //! distribution-spec 1.1.
 
 use microimage::digest::Digest;
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// What is being done.
+/// Step of a push or pull.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step {
     /// `GET /v2/`
@@ -35,14 +35,15 @@ pub enum Step {
     Blob,
 }
 
-/// How it stumbles.
+/// Kind of a fault.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Fault {
     /// A status, with `Retry-After` if there is one.
     Status(u16, Option<&'static str>),
-    /// The connection is reset, before the request is acted upon, in the middle of its content.
+    /// The connection is reset in the middle of the request's content, before the request takes
+    /// effect.
     Reset,
-    /// The request is acted upon, and the connection reset instead of a reply.
+    /// The request takes effect, and the connection is reset instead of a reply.
     LostReply,
     /// The reply's content ends in the middle.
     Truncated,
@@ -50,22 +51,22 @@ pub enum Fault {
     OtherBytes,
     /// The reply's content has no end.
     Endless,
-    /// The reply comes after a while.
+    /// The reply is delayed.
     Slow(Duration),
-    /// The token is forgotten.
+    /// The token becomes invalid.
     ExpiredToken,
     /// A redirect.
     Redirect(String),
 }
 
-/// A fault, where, and how often.
+/// A fault, its step, and how often it happens.
 pub struct Plan {
     pub step: Step,
     pub fault: Fault,
     pub times: u32,
 }
 
-/// One request, as it was asked.
+/// A request as it was received.
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub step: Step,
@@ -81,25 +82,25 @@ struct State {
     manifests: BTreeMap<String, Vec<u8>>,
     asked: Vec<Asked>,
     plans: Vec<Plan>,
-    /// What was tagged although a part of it was missing.
+    /// Tags that were set although a part of their image was missing.
     half_pushed: Vec<String>,
-    /// The token that is good at present.
+    /// The valid token.
     token: u64,
     next_upload: u64,
 }
 
-/// How the registry is set up.
+/// Settings of the registry.
 #[derive(Clone, Default)]
 pub struct Setup {
-    /// `Some(user:password)`: a token is needed, and given to whom shows these.
+    /// `Some(user:password)`: a token is required, and issued for these credentials.
     pub login: Option<&'static str>,
-    /// Ranges of blobs are not understood.
+    /// Whether ranges of blobs are ignored.
     pub no_ranges: bool,
-    /// The largest piece of an upload, in bytes; 0 for any.
+    /// The largest piece of an upload, in bytes; 0 means no limit.
     pub max_piece: usize,
-    /// `subject` is understood.
+    /// Whether `subject` is supported.
     pub referrers: bool,
-    /// Where those who log in are sent instead of here.
+    /// The realm to send clients to, in place of this registry.
     pub realm: Option<String>,
 }
 
@@ -123,7 +124,7 @@ impl Stumbling {
                     address: own.clone(),
                 };
                 thread::spawn(move || {
-                    // A client that goes away is one of the things that happen.
+                    // A client may close its connection at any time.
                     let _ = stream.and_then(|stream| server.serve(&stream));
                 });
             }
@@ -152,7 +153,7 @@ impl Stumbling {
         self.state.lock().expect("no panic there").half_pushed.clone()
     }
 
-    /// Faults from now on.
+    /// Sets the faults from now on.
     pub fn plan(&self, plans: Vec<Plan>) {
         self.state.lock().expect("no panic there").plans = plans;
     }
@@ -224,7 +225,7 @@ impl Server {
             if fault == Some(Fault::Reset) {
                 (&mut reader).take(length / 2).read_to_end(&mut asking.body)?;
                 if step == Step::Piece {
-                    // what has arrived stays, as with a real one
+                    // bytes that have arrived are kept, as in a real registry
                     self.append(&asking);
                 }
                 return reset(stream);
@@ -260,7 +261,7 @@ impl Server {
         }
     }
 
-    /// Keeps the request, and says how it is stumbled over.
+    /// Stores the request, and returns the fault to apply.
     fn note(&self, step: Step, asking: &Asking) -> Option<Fault> {
         let mut state = self.state.lock().expect("no panic there");
         let header = |name: &str| asking.headers.get(name).cloned().unwrap_or_default();
@@ -460,7 +461,7 @@ fn send(
         stream.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes())?;
         let blanks = vec![b' '; 1 << 16];
         loop {
-            stream.write_all(&blanks)?; // until the client has enough
+            stream.write_all(&blanks)?; // until the client stops reading
         }
     }
     head += &format!("Content-Length: {}\r\n\r\n", answer.body.len());
@@ -481,8 +482,8 @@ fn send(
     }
 }
 
-/// Ends the connection as a crash does: with RST.
+/// Ends the connection as a crash does, with RST.
 fn reset(stream: &TcpStream) -> io::Result<()> {
     rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO))?;
-    Ok(()) // the drop closes it
+    Ok(()) // the drop closes the connection
 }

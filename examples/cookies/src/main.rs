@@ -1,16 +1,16 @@
-//! A session in a signed cookie: a browser's visits are counted without anything being kept here,
-//! so every instance knows them. The attributes are those of RFC 6265bis, section 5.6; the name's
+//! A session in a signed cookie: it counts a browser's visits and stores nothing in the instance,
+//! so it works with any instance. The attributes are those of RFC 6265bis, section 5.6; the name's
 //! prefix makes browsers refuse the cookie from another host or without TLS (section 4.1.3.2).
 //!
 //! Try it: `SESSION_KEY=$(openssl rand -hex 64) cargo run --package example-cookies`, then, twice,
 //! `curl -b jar -c jar localhost:9000` and `curl -b jar -c jar -X POST localhost:9000/forget`.
 //!
-//! A signature says that this function wrote the value, not that it is the newest one: who keeps an
-//! old cookie can send it again until its time is over. What must not come again (money, a log-out
-//! that counts) belongs on a server (examples/calls/redis). The value can be read by its owner.
+//! A signature proves that this function wrote the value, not that it is the newest one: a client
+//! can send an old cookie again until it expires. State that must not return (money, a binding
+//! log-out) belongs on a server (examples/calls/redis). The client can read the value.
 //!
 //! Price: 50 KiB of the layer (`just image example-cookies`: 363 KiB; the same routes with a cookie
-//! that nobody reads: 313). It is cookie's: SHA-256, and `time` for the dates of cookies.
+//! that is not read: 313). The crate cookie takes it: SHA-256, and `time` for the dates of cookies.
 
 #![no_main]
 #![deny(unsafe_code)]
@@ -31,13 +31,14 @@ static KEY: OnceLock<Key> = OnceLock::new();
 
 struct Session {
     visits: u64,
-    /// In seconds since 1970. Max-Age is a request to the browser; this is what counts.
+    /// Expiry, in seconds since 1970. The function checks this one; Max-Age is only for the
+    /// browser.
     ends: u64,
 }
 
 impl Session {
-    /// What the request brings; `None` without a cookie, or with one that is not ours, is older
-    /// than `now`, or was changed.
+    /// The request's session; `None` without a cookie, or if it is not ours, expired before `now`,
+    /// or was changed.
     fn of(request: &Request<'_>, key: &Key, now: u64) -> Option<Session> {
         let all = request.header("cookie").unwrap_or_default();
         let mut jar = CookieJar::new();
@@ -58,8 +59,8 @@ impl Session {
     }
 }
 
-/// Not for scripts, only over TLS, only for this host, and not with what other sites send, except
-/// where somebody follows a link.
+/// Attributes: hidden from scripts, only over TLS, only for this host, and not with requests of
+/// other sites, except when a user follows a link.
 fn with_attributes(value: String, lasts: Duration) -> Cookie<'static> {
     Cookie::build((NAME, value))
         .path("/")
@@ -79,7 +80,7 @@ fn visit(request: Request<'_>) -> Result<Reply> {
     let session = Session { visits: before.saturating_add(1), ends };
     Reply::text(format!("visit {}\n", session.visits))
         .with_header("set-cookie", session.cookie(key))?
-        .with_header("cache-control", "no-store") // a cache would hand the cookie to others
+        .with_header("cache-control", "no-store") // a cache would send the cookie to other clients
 }
 
 /// POST /forget
@@ -108,7 +109,7 @@ fn read_key() -> Result<()> {
         .filter(|bytes| bytes.len() == KEY_BYTES)
         .and_then(|bytes| Key::try_from(bytes.as_slice()).ok())
         .ok_or_else(|| Error::new(WRONG))?;
-    KEY.set(key).map_err(|_| Error::new("the key is there already"))
+    KEY.set(key).map_err(|_| Error::new("the key was read already"))
 }
 
 firstbyte::main!(

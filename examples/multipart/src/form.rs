@@ -1,23 +1,24 @@
-//! multipart/form-data (RFC 7578, on the grammar of RFC 2046, section 5.1): a body in memory, cut
-//! into its parts without a copy of their content. What two readers could understand in two ways is
-//! refused. It has no socket and no clock.
+//! Parser of multipart/form-data (RFC 7578, with the grammar of RFC 2046, section 5.1): it splits a
+//! body in memory into its parts without copying their content. It refuses forms that two parsers
+//! could read differently. It has no socket and no clock.
 
 use firstbyte::{Error, Result, Status};
 use memchr::arch::all::twoway::Finder;
 
 /// Largest number of parts of a form.
 const MOST_PARTS: usize = 100;
-/// Bytes of the fields in front of a part's content.
+/// Largest size of the fields before a part's content, in bytes.
 const HEAD_BYTES: usize = 4 * 1024;
-/// Bytes of the name of a part or a file.
+/// Largest size of the name of a part or a file, in bytes.
 const NAME_BYTES: usize = 255;
-/// Bytes of a boundary (RFC 2046).
+/// Largest size of a boundary, in bytes (RFC 2046).
 const BOUNDARY_BYTES: usize = 70;
 
 /// One part.
 pub struct Part<'a> {
     pub name: String,
-    /// Of a file only: what its owner calls it, without folders. A text to show, never a path.
+    /// Only of a file: its name on the client's machine, without folders. It is for display, and
+    /// must not be used as a path.
     pub filename: Option<String>,
     pub content_type: Option<&'a str>,
     pub content: &'a [u8],
@@ -26,7 +27,7 @@ pub struct Part<'a> {
 /// The boundary that a request's Content-Type names.
 ///
 /// # Errors
-/// 415 for another media type, 400 for a boundary that is none.
+/// 415 for another media type, 400 for an invalid boundary.
 pub fn boundary(content_type: Option<&str>) -> Result<String> {
     let other = || {
         let text = "send a form: Content-Type: multipart/form-data; boundary=…";
@@ -52,12 +53,12 @@ pub fn boundary(content_type: Option<&str>) -> Result<String> {
 pub fn parts<'a>(body: &'a [u8], boundary: &str) -> Result<Vec<Part<'a>>> {
     let delimiter = format!("\r\n--{boundary}");
     let delimiter = delimiter.as_bytes();
-    // memchr's own choice of a search asks the processor first, which a virtual machine traps
+    // memchr's own choice of a search runs CPUID first, which a virtual machine traps
     let finder = Finder::new(delimiter);
     let find = |bytes: &[u8]| finder.find(bytes, delimiter);
     let cut =
-        || bad("the form has no last delimiter; the body was cut, or its boundary is another");
-    // The first delimiter has no line in front of it, or a text that is for nobody.
+        || bad("the form has no last delimiter; the body was truncated, or has another boundary");
+    // Before the first delimiter there is nothing, or a preamble, which is ignored.
     let mut rest = match body.strip_prefix(&delimiter[2..]) {
         Some(rest) => rest,
         None => &body[find(body).ok_or_else(cut)? + delimiter.len()..],
@@ -75,14 +76,14 @@ pub fn parts<'a>(body: &'a [u8], boundary: &str) -> Result<Vec<Part<'a>>> {
         }
         if is_last || !line.starts_with(b"\r\n") {
             return Err(bad(
-                "a line begins with the boundary and goes on; choose another boundary",
+                "a line begins with the boundary and continues; choose another boundary",
             ));
         }
         if parts.len() == MOST_PARTS {
             let text = format!("a form may have {MOST_PARTS} parts; send more in a second one");
             return Err(Error::peer(Status::CONTENT_TOO_LARGE, text));
         }
-        // From the end of the delimiter's line, which is also the fields' end where there is none.
+        // From the end of the delimiter's line, which is also the end of an empty list of fields.
         let head_end =
             line[..line.len().min(HEAD_BYTES)].windows(4).position(|end| end == b"\r\n\r\n");
         let head_end = head_end.ok_or_else(|| {
@@ -97,12 +98,12 @@ pub fn parts<'a>(body: &'a [u8], boundary: &str) -> Result<Vec<Part<'a>>> {
     }
 }
 
-/// A part of its fields, without the last line's end, and its content.
+/// Makes a part of its fields, without the last line's end, and its content.
 fn part<'a>(head: &'a [u8], content: &'a [u8]) -> Result<Part<'a>> {
     let head = str::from_utf8(head).map_err(|_| bad("a part's fields must be UTF-8"))?;
     let (mut disposition, mut content_type) = (None, None);
     for line in head.split("\r\n") {
-        let wrong = || bad("a part has a line that is no field; write it as `Name: value`");
+        let wrong = || bad("a part has an invalid field; write it as `Name: value`");
         let (name, value) = line.split_once(':').ok_or_else(wrong)?;
         let value = value.trim_matches([' ', '\t']);
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
@@ -116,7 +117,7 @@ fn part<'a>(head: &'a [u8], content: &'a [u8]) -> Result<Part<'a>> {
         } else if name.eq_ignore_ascii_case("content-transfer-encoding") {
             // deprecated by RFC 7578, section 4.7; these three change nothing
             if !["7bit", "8bit", "binary"].iter().any(|same| value.eq_ignore_ascii_case(same)) {
-                return Err(bad("a part has a Content-Transfer-Encoding; send it as it is"));
+                return Err(bad("a part has a Content-Transfer-Encoding; send it without one"));
             }
             continue;
         } else {
@@ -150,8 +151,8 @@ fn part<'a>(head: &'a [u8], content: &'a [u8]) -> Result<Part<'a>> {
 
 type Parameters<'a> = Vec<(&'a str, String)>;
 
-/// `VALUE; NAME=VALUE; NAME="VALUE"`. Browsers write `"` in a name as `%22`, which stays, as it may
-/// as well have been typed; curl's old way, `\"`, is undone.
+/// Parses `VALUE; NAME=VALUE; NAME="VALUE"`. Browsers write `"` in a name as `%22`; it is kept,
+/// because a user may have typed it. curl's old form, `\"`, is decoded.
 fn parameters(text: &str) -> Option<(&str, Parameters<'_>)> {
     let (kind, mut rest) = text.split_at(text.find(';').unwrap_or(text.len()));
     let mut found = Vec::new();

@@ -1,13 +1,13 @@
 //! An upload of a form: fields with their values, files with their sizes and digests
 //! (multipart/form-data, RFC 7578). The body is in memory already, within the server's limits and
-//! its budget of bytes, so the parts are cut out of it without a copy.
+//! its budget of bytes, so its parts need no copy.
 //!
 //! Try it: `cargo run --package example-multipart`, then open <http://localhost:9000> in a browser,
 //! or `curl -F note=hello -F file=@README.md localhost:9000`.
 //!
-//! The platform takes 6 MB a request: have larger files sent to object storage by a signed address
-//! (docs/calling-out.md). form.rs is short because crates for it read a stream within an async
-//! runtime, which costs more than all of this function.
+//! The platform accepts 6 MB per request: clients should send larger files to object storage with a
+//! signed URL (docs/calling-out.md). form.rs replaces a crate, because the crates for forms read a
+//! stream within an async runtime, which costs more than this whole function.
 //!
 //! Price: 11 KiB of the layer for form.rs (`just image example-multipart`: 330 KiB; with the digest
 //! of the whole body instead of forms: 319).
@@ -49,9 +49,9 @@ fn said(part: form::Part<'_>) -> Result<Said> {
     };
     let mut sha256 = String::new();
     for byte in Sha256::digest(part.content) {
-        let _ = write!(sha256, "{byte:02x}"); // a String takes everything
+        let _ = write!(sha256, "{byte:02x}"); // writing to a String does not fail
     }
-    // what the sender says it is: never trust it, and never send it to others as it is
+    // the sender's claim: do not trust it, and do not send it to other clients unchecked
     let content_type = part.content_type.unwrap_or("application/octet-stream").to_owned();
     Ok(Said::File { name: part.name, filename, content_type, bytes: part.content.len(), sha256 })
 }

@@ -1,5 +1,5 @@
-//! Records of `tracing` as log lines, each with the id of the trace that its request belongs to,
-//! and the trace passed on (W3C Trace Context, <https://www.w3.org/TR/trace-context/>).
+//! Records of `tracing` as log lines, each with the id of its request's trace, which calls to other
+//! servers continue (W3C Trace Context, <https://www.w3.org/TR/trace-context/>).
 //!
 //! Try it: `cargo run --package example-tracing`, then `curl -i localhost:9000 -H 'traceparent:
 //! 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'`. With `UPSTREAM=HOST:PORT` it asks
@@ -26,15 +26,15 @@ use trace::Trace;
 use tracing::field::display;
 use tracing::info;
 
-/// How long the other server may take, where the platform sets no time.
+/// Time limit of the other server, if the platform sets none.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// Bytes of a reply up to the end of its first line.
+/// Largest size of a reply's first line, in bytes.
 const STATUS_LINE_BYTES: usize = 1024;
 
 #[derive(Serialize)]
 struct Answer {
     trace_id: String,
-    /// The status with which UPSTREAM has answered, if there is one.
+    /// The status of UPSTREAM's reply, if UPSTREAM is set.
     upstream: Option<u16>,
 }
 
@@ -47,8 +47,8 @@ fn greet(request: &Request<'_>, trace: &Trace) -> Result<Reply> {
     Json(Answer { trace_id: format!("{:032x}", trace.trace_id), upstream }).into_reply()
 }
 
-/// Makes a handler one whose requests are pieces of work in a trace: a record as each begins and
-/// ends, and its place in the reply (`traceresponse`, a draft of the same standard).
+/// Wraps a handler so that each request is a span of a trace: it writes a record at its begin and
+/// its end, and adds the span to the reply (`traceresponse`, a draft of the same standard).
 fn traced(
     handler: impl Fn(&Request<'_>, &Trace) -> Result<Reply> + Send + Sync + 'static,
 ) -> impl Fn(Request<'_>) -> Result<Reply> + Send + Sync + 'static {
@@ -73,7 +73,7 @@ fn traced(
     }
 }
 
-/// Asks the other server for `/`: the status of its reply.
+/// Requests `/` of the other server; returns the status of its reply.
 fn ask(destination: &str, request: &Request<'_>, trace: &Trace) -> Result<u16> {
     let trace = trace.child();
     let left = request.context().deadline().map_or(TIMEOUT, |deadline| deadline.remaining());
@@ -105,7 +105,7 @@ fn exchange(destination: &str, trace: &Trace, left: Duration) -> io::Result<u16>
     stream.write_all(head.as_bytes())?;
     let mut line = [0; STATUS_LINE_BYTES];
     let mut size = 0;
-    let wrong = || io::Error::other("this is no reply of HTTP/1");
+    let wrong = || io::Error::other("the reply is not HTTP/1");
     while !line[..size].contains(&b'\n') {
         match stream.read(&mut line[size..])? {
             0 => return Err(wrong()), // the end, or a line that is too long

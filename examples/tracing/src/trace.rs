@@ -1,5 +1,5 @@
-//! W3C Trace Context, level 1: a request's place in a trace, read strictly from the fields
-//! `traceparent` and `tracestate`, and written for the next one. It knows no HTTP.
+//! W3C Trace Context, level 1: strict parser of a request's fields `traceparent` and `tracestate`,
+//! and writer of the fields for the next request. It does not use HTTP.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -7,27 +7,27 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// Version 00's length; a later version may be longer.
 const PARENT_BYTES: usize = 55;
-/// The members that every participant passes on, and bytes of all of them (section 3.3.1).
+/// Number of members that every participant passes on, and their total size in bytes (section
+/// 3.3.1).
 const MOST_MEMBERS: usize = 32;
 const MOST_STATE_BYTES: usize = 512;
 
-/// Where a piece of work is in a trace.
+/// A span's position in a trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trace {
     pub trace_id: u128,
-    /// This piece of work.
+    /// The id of this span.
     pub span_id: u64,
-    /// The one that asked for it.
+    /// The id of the parent span.
     pub parent_id: Option<u64>,
     sampled: bool,
-    /// What other vendors know of the trace, passed on as it came.
+    /// Other vendors' state of the trace, passed on unchanged.
     state: String,
 }
 
 impl Trace {
-    /// The place of a request with these fields' values. One without a `traceparent`, with more
-    /// than one, or with one that is wrong in anything begins a trace of its own, as the standard
-    /// says.
+    /// The span of a request with these fields' values. Without a `traceparent`, with more than
+    /// one, or with an invalid one, it begins a new trace, as the standard requires.
     pub fn of(parents: &[&[u8]], states: &[&[u8]]) -> Trace {
         let parent = match parents {
             [one] => read_parent(one),
@@ -46,18 +46,18 @@ impl Trace {
         Trace { trace_id, span_id: random(), parent_id: Some(parent_id), sampled, state }
     }
 
-    /// The place of work that this one asks for.
+    /// A child span, for a call of this one.
     pub fn child(&self) -> Trace {
         Trace { span_id: random(), parent_id: Some(self.span_id), ..self.clone() }
     }
 
-    /// The value of `tracestate`, if there is something to pass on.
+    /// The value of `tracestate`, if there is state to pass on.
     pub fn state(&self) -> Option<&str> {
         (!self.state.is_empty()).then_some(&*self.state)
     }
 }
 
-/// The value of `traceparent` for whom this work asks.
+/// The value of `traceparent` for the called server.
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let flags = u8::from(self.sampled);
@@ -65,7 +65,7 @@ impl fmt::Display for Trace {
     }
 }
 
-/// Trace, parent and whether it is recorded: `VERSION-TRACE-PARENT-FLAGS`, in lower case.
+/// Parses trace, parent and the recorded flag of `VERSION-TRACE-PARENT-FLAGS`, in lower case.
 fn read_parent(value: &[u8]) -> Option<(u128, u64, bool)> {
     let (known, rest) = value.split_at_checked(PARENT_BYTES)?;
     let known = str::from_utf8(known).ok()?;
@@ -90,7 +90,7 @@ fn read_parent(value: &[u8]) -> Option<(u128, u64, bool)> {
     Some((trace_id, u64::try_from(parent_id).ok()?, flags & 1 == 1))
 }
 
-/// The list of all fields in one, or `None` if anything in it is wrong: then none is passed on.
+/// The members of all fields in one list, or `None` if one is invalid: then none is passed on.
 fn read_state(fields: &[&[u8]]) -> Option<String> {
     let mut keys = HashSet::new();
     let mut state = String::new();
@@ -127,8 +127,8 @@ fn read_state(fields: &[&[u8]]) -> Option<String> {
     Some(state)
 }
 
-/// 64 bits that are not all zero. std's hasher has keys of the kernel's random numbers: ids that do
-/// not meet, which is what the standard asks for. They are no secrets.
+/// 64 bits that are not all zero. std's hasher takes its keys from the kernel's random numbers, so
+/// ids do not collide, as the standard requires. They are not secret.
 fn random() -> u64 {
     loop {
         match RandomState::new().build_hasher().finish() {

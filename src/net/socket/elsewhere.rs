@@ -1,4 +1,4 @@
-//! What a Mac has in the place of Linux's system calls of an outgoing socket.
+//! System calls of an outgoing socket on macOS, in place of those that only Linux has.
 
 use super::check;
 use crate::sys::monotonic_ns;
@@ -29,7 +29,7 @@ pub(super) fn first_bytes(size: u8, family: libc::c_int) -> [u8; 2] {
     [size, family as u8]
 }
 
-/// Several sockets that are waited for at once: a kqueue, which is a descriptor itself.
+/// A set of sockets to wait for together: a kqueue, which is itself a descriptor.
 pub(crate) struct Group(OwnedFd);
 
 impl Group {
@@ -69,7 +69,7 @@ impl Group {
     }
 }
 
-/// Bytes that cannot be guessed.
+/// Bytes that a peer cannot predict.
 pub(crate) fn random() -> [u8; 4] {
     let mut bytes = monotonic_ns().to_ne_bytes().map(|byte| byte ^ 0x5a);
     // JUSTIFICATION: std has no random bytes.

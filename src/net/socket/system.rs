@@ -1,4 +1,4 @@
-//! What only Linux has of an outgoing socket's system calls.
+//! System calls of an outgoing socket that only Linux has.
 
 use super::check;
 use crate::sys::monotonic_ns;
@@ -21,7 +21,7 @@ pub(super) fn first_bytes(_size: u8, family: libc::c_int) -> [u8; 2] {
     (family as u16).to_ne_bytes()
 }
 
-/// Several sockets that are waited for at once: an epoll, which is a descriptor itself.
+/// A set of sockets to wait for together: an epoll, which is itself a descriptor.
 pub(crate) struct Group(OwnedFd);
 
 impl Group {
@@ -46,7 +46,7 @@ impl Group {
     }
 }
 
-/// Bytes that cannot be guessed.
+/// Bytes that a peer cannot predict.
 pub(crate) fn random() -> [u8; 4] {
     let mut bytes = monotonic_ns().to_ne_bytes().map(|byte| byte ^ 0x5a);
     // JUSTIFICATION: std has no random bytes.

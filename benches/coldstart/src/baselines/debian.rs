@@ -30,8 +30,7 @@ pub fn layer(folder: &Path, packages: &[&str]) -> Result<Layer, Error> {
     let making = stage::Staging::private_folder(&kept).map_err(|e| io_error(&cache, e))?;
     let tar = making.path().join(format!("{name}.tar"));
     let mut command = Command::new("mmdebstrap");
-    // Device files are the sandbox's to make; the time is fixed so that two builds give the same
-    // files.
+    // The sandbox makes device files. The time is fixed, so that two builds give the same files.
     command
         .args(["--quiet", "--variant=essential", "--skip=output/dev"])
         .env("SOURCE_DATE_EPOCH", "0");

@@ -1,4 +1,4 @@
-//! Packing of programs that the image builder refuses on purpose: scripts and dynamic ELF files.
+//! Layers of programs that the image builder refuses on purpose: scripts and dynamic ELF files.
 
 use libdeflater::{CompressionLvl, Compressor};
 use microimage::digest::{DiffId, Digest};
@@ -39,7 +39,7 @@ pub fn compressed(tar: &[u8]) -> Layer {
     Layer { bytes, diff_id: DiffId::of(tar).to_string() }
 }
 
-/// The image: their port, no user stated (as most images), these layers.
+/// The image with these layers and the baselines' port; like most images it states no user.
 pub fn image(name: &str, layers: Vec<Layer>, argv: &[&str]) -> Result<Image, ImageError> {
     let diff_ids: Vec<&str> = layers.iter().map(|l| l.diff_id.as_str()).collect();
     let config = json!({

@@ -20,11 +20,11 @@ use coldstart::results::Results;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-/// Where `--cold from-results` looks when no file is named.
+/// The file of `--cold from-results` if none is named.
 const DEFAULT_RESULTS: &str = "target/coldstart/results.json";
-/// SCF's keep-alive is on no page, so a plan covers a range.
+/// No page states SCF's keep-alive, so a plan covers a range.
 const DEFAULT_KEEP_ALIVES: &str = "60s,300s,1800s";
-/// What a target is where `auto` has none.
+/// Target of `auto` without `--target`.
 const DEFAULT_TARGET: &str = "cold<=1%";
 /// Cold starts of a public cloud (Huawei, EuroSys'25): LogNormal, mean 3.24 s.
 const DEFAULT_COLD: &str = "lognormal:1.345s,29.4s";
@@ -250,7 +250,7 @@ impl PlanArgs {
         Ok((sweep, header))
     }
 
-    /// Which shard of how many.
+    /// Parses the number of a shard and of all shards.
     ///
     /// # Errors
     /// One line.
@@ -374,7 +374,7 @@ impl PlanArgs {
                 };
                 if seconds * SECOND_NS as f64 > LONGEST_RUN_NS as f64 / 2.0 {
                     return Err(format!(
-                        "{rate} requests/s make a run longer than 50 years; say `--requests` or \
+                        "{rate} requests/s make a run longer than 50 years; set `--requests` or \
                          `--days`"
                     ));
                 }
@@ -509,7 +509,7 @@ impl PlanArgs {
             if let Some(load) = load.filter(|&l| self.max_instances.is_none() && l > most as f64) {
                 return Err(format!(
                     "the rate keeps {load:.0} instances busy on average, and the quota of {} \
-                     allows {most} ({quota}); lower `--rate`, or give the quota that you have with \
+                     allows {most} ({quota}); lower `--rate`, or set your quota with \
                      `--max-instances`",
                     rules.name
                 ));
@@ -519,7 +519,7 @@ impl PlanArgs {
                     if u64::from(n) * u64::from(sweep.functions.count) > most {
                         return Err(format!(
                             "`--provisioned {n}` is more than the {most} instances that there may \
-                             be ({}); say the quota that you have with `--max-instances`",
+                             be ({}); set your quota with `--max-instances`",
                             if self.max_instances.is_some() { "`--max-instances`" } else { &quota }
                         ));
                     }
@@ -548,7 +548,7 @@ impl PlanArgs {
         );
         if sweep.keep_alives_ns.len() > 1 && rules.name == "scf" {
             notes.push(
-                "SCF's keep-alive and its choice of an idle instance are on no page: read the \
+                "no page states SCF's keep-alive and its choice of an idle instance: read the \
                  answers of all keep-alives as a range"
                     .into(),
             );
@@ -562,7 +562,7 @@ impl PlanArgs {
         }
         if self.platform.is_none() {
             notes.push(format!(
-                "starts are not limited: `--platform scf` refuses those beyond {} over all \
+                "starts are not limited: `--platform scf` refuses those beyond {} of all \
                  functions of a region",
                 rules.starts.describe()
             ));

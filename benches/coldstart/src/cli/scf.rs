@@ -1,4 +1,4 @@
-//! Flags of `--engine scf`: what they mean, and whether they fit together. Sends nothing.
+//! Flags of `--engine scf`: their meaning, and checks of their combinations. It sends nothing.
 
 use super::{Burst, RunArgs, short_name};
 use clap::Args;
@@ -12,9 +12,10 @@ use scaffold::deploy::image::Made;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Turns of each case: enough for a median and its interval; p90 wants 50, p99 hundreds.
+/// Default turns of each case: sufficient for a median and its interval; p90 needs 50, p99
+/// hundreds.
 const DEFAULT_SAMPLES: u32 = 30;
-/// Where `just image` leaves what function.toml's image is pinned by, beside function.toml.
+/// The file of `just image`, relative to function.toml, with the digest that pins its image.
 const MADE: &str = "target/image/image.json";
 
 /// Measuring on the platform itself.
@@ -27,16 +28,16 @@ pub struct ScfArgs {
     /// A profile of tccli, in place of the key in the environment
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
-    /// The namespace of the functions: firstbyte-bench, made and deleted; any other is left as it
-    /// is
+    /// The namespace of the functions: firstbyte-bench, made and deleted; any other namespace is
+    /// kept
     #[arg(long, value_name = "NAME")]
     pub namespace: Option<String>,
     /// What makes an instance cold; only new-layer has bytes that no node can have, and only then
     /// is there a verdict on acceleration
     #[arg(long, value_enum)]
     pub cold_by: Option<ColdBy>,
-    /// A function.toml that says image, region, memory, limits, environment, command, args, role,
-    /// log and networks
+    /// A function.toml with image, region, memory, limits, environment, command, args, role, log
+    /// and networks
     #[arg(long, value_name = "FILE")]
     pub function: Option<PathBuf>,
     /// The enterprise registry that the images are in
@@ -58,10 +59,10 @@ pub struct ScfArgs {
     /// Seconds after which a request that ended without a start in its log was warm; 20 by default
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=3600))]
     pub log_settle: Option<u64>,
-    /// Seconds that provisioned instances may take until they are there; 330 by default
+    /// Seconds within which provisioned instances must start; 330 by default
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub provision_wait: Option<u64>,
-    /// New instances that are asked for in a minute, at most; 450 by default, of the 500 that a
+    /// Largest number of new instances to request in a minute; 450 by default, of the 500 that a
     /// region starts for all functions of the account together
     #[arg(long, value_name = "INSTANCES", value_parser = clap::value_parser!(u64).range(1..))]
     pub pace: Option<u64>,
@@ -71,13 +72,13 @@ pub struct ScfArgs {
     /// Another endpoint of CLS's API; by default that of --endpoint
     #[arg(long, value_name = "URL")]
     pub cls_endpoint: Option<String>,
-    /// Where is written what was made; OUT/ledger.json by default
+    /// File that lists the created resources; OUT/ledger.json by default
     #[arg(long, value_name = "FILE")]
     pub ledger: Option<PathBuf>,
-    /// Do not ask before something is made or deleted
+    /// Do not ask before resources are made or deleted
     #[arg(long)]
     pub yes: bool,
-    /// Delete what a run has left, by its ledger, and end
+    /// Delete the resources that a run has left, by its ledger, and end
     #[arg(long, value_name = "LEDGER")]
     pub clean_up: Option<PathBuf>,
 }
@@ -92,7 +93,7 @@ pub struct Named {
     pub registry_id: Option<String>,
 }
 
-/// What the flags and function.toml come to.
+/// Settings from the flags and function.toml.
 pub struct Asked {
     pub images: Vec<Named>,
     pub region: Option<String>,
@@ -140,7 +141,7 @@ impl ScfArgs {
         set.into_iter().find(|(set, _)| *set).map(|(_, flag)| flag)
     }
 
-    /// Both endpoints, if others than the public ones are asked for.
+    /// Both endpoints, if they differ from the public ones.
     pub fn endpoints(&self) -> Result<(Option<Endpoint>, Option<Endpoint>), String> {
         let read = |text: &Option<String>| {
             text.as_deref().map(Endpoint::parse).transpose().map_err(|e| e.to_string())
@@ -169,7 +170,9 @@ impl RunArgs {
         let fits =
             |mib: &u64| *mib == 64 || (mib.is_multiple_of(128) && (128..=122_880).contains(mib));
         if let Some(wrong) = memories.iter().find(|mib| !fits(mib)) {
-            return Err(format!("`--memory {wrong}`: SCF has 64, and 128 to 3072 in steps of 128"));
+            return Err(format!(
+                "`--memory {wrong}`: it has to be 64, or 128 to 3072 in steps of 128"
+            ));
         }
         let mut bursts = self.asked_for().into_iter().map(|n| n as u64).collect::<Vec<_>>();
         bursts.sort_unstable();
@@ -186,12 +189,14 @@ impl RunArgs {
             Some(Some((set, topic))) if !set.is_empty() && !topic.is_empty() => {
                 Some((set.to_owned(), topic.to_owned()))
             }
-            Some(_) => return Err("`--cls-topic` is LOGSET/TOPIC, two ids of CLS".into()),
+            Some(_) => {
+                return Err("invalid `--cls-topic`; write LOGSET/TOPIC, two ids of CLS".into());
+            }
         };
         let namespace = of.namespace.clone().unwrap_or_else(|| names::PREFIX.into());
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if namespace.is_empty() || namespace.len() > 60 || !namespace.chars().all(plain) {
-            return Err(format!("`--namespace {namespace}`: letters, digits, `-` and `_`"));
+            return Err(format!("`--namespace {namespace}`: use letters, digits, `-` and `_`"));
         }
         Ok(Asked {
             images,
@@ -235,7 +240,7 @@ impl RunArgs {
                 "a node's cache cannot be seen",
             ),
             (self.runtime.is_some(), "--runtime", "the platform has its own"),
-            (self.network, "--network", "the function's own settings say what it reaches"),
+            (self.network, "--network", "the function's own settings define its network"),
             (self.cpus.is_some(), "--cpus", "they come with `--memory`"),
             (self.port.is_some(), "--port", "it is 9000"),
             (self.request.is_some(), "--request", "it is an event: `--event JSON`"),
@@ -244,7 +249,7 @@ impl RunArgs {
             (
                 self.bursts.contains(&Burst::Auto),
                 "--burst auto",
-                "it has no end on a cloud: give numbers, up to 500",
+                "a cloud is never saturated: give numbers, up to 500",
             ),
         ];
         match set.into_iter().find(|(set, ..)| *set) {
@@ -293,7 +298,7 @@ impl RunArgs {
             check_image(image, stand_in)?;
             if images[..at].iter().any(|other| other.name == image.name) {
                 return Err(format!(
-                    "two images are called `{}`: give them names, `--image NAME=REF`",
+                    "two images have the name `{}`; give them names with `--image NAME=REF`",
                     image.name
                 ));
             }
@@ -309,14 +314,14 @@ fn read_function(path: &Path) -> Result<(Function, PathBuf), String> {
     Ok((function, path.to_owned()))
 }
 
-/// A reference that is pinned, and in a registry that the platform pulls from.
+/// Checks that a reference is pinned, and in a registry from which the platform pulls.
 fn check_image(image: &Named, stand_in: bool) -> Result<(), String> {
     let text = &image.reference;
     let parsed = registry::parse_reference(text).map_err(|e| e.to_string())?;
     if parsed.digest().is_none() || parsed.tag().is_none() {
         return Err(format!(
-            "`{text}` is not pinned: name tag and digest, `HOST/NAMESPACE/NAME:TAG@sha256:…`, so \
-             that every sample is of the same bytes"
+            "`{text}` is not pinned; write tag and digest, `HOST/NAMESPACE/NAME:TAG@sha256:…`, so \
+             that every sample has the same bytes"
         ));
     }
     let host = parsed.registry();

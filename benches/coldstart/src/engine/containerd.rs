@@ -39,7 +39,7 @@ const SNAPSHOTTERS: [&str; 2] = ["overlayfs", "native"];
 /// Output of `ctr images pull` when all blobs are present.
 const UNPACKING: &[u8] = b"unpacking ";
 
-/// See the module.
+/// The engine; see the module.
 pub struct Containerd {
     settings: Settings,
     targets: Vec<Prepared>,
@@ -71,7 +71,7 @@ impl Containerd {
     ) -> Result<Self, EngineError> {
         let (run, owner) = owner::names().ok_or_else(|| {
             EngineError::Other(
-                "there is no /proc here: the bench marks what it makes with it".into(),
+                "there is no /proc here; the bench needs it to label its resources".into(),
             )
         })?;
         enclosure::enter("containerd", work.path())?;
@@ -123,9 +123,9 @@ impl Containerd {
         vec![
             format!("{}, snapshotter {}, runtime runc", self.version, self.snapshotter),
             format!(
-                "pull, unpack of an archive, create and start each hold one start of ctr: {ms}"
+                "pull, unpack of an archive, create and start each contain one start of ctr: {ms}"
             ),
-            "containerd brings no network: an instance has a namespace with loopback only".into(),
+            "containerd has no network: an instance has a namespace with loopback only".into(),
         ]
     }
 
@@ -233,7 +233,7 @@ fn start_daemon(folder: &Path) -> Result<Daemon, EngineError> {
             return Ok(daemon);
         }
         if let Some(last) = daemon.ended() {
-            return Err(EngineError::Other(format!("containerd did not come up: {last}")));
+            return Err(EngineError::Other(format!("containerd did not start: {last}")));
         }
         if clock::now_ns() > deadline_ns {
             let last = daemon.last_line();

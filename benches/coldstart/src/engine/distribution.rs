@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// Where Debian and the upstream project put the server.
+/// Names of the server in Debian and in the upstream project.
 const PROGRAMS: [&str; 2] = ["docker-registry", "registry"];
-/// Longest wait for the server: it is up within milliseconds, unless something else is wrong.
+/// Longest wait for the server, which normally starts within milliseconds.
 const START_PATIENCE_NS: u64 = 20_000_000_000;
 
 /// The running server.
@@ -32,7 +32,7 @@ impl Distribution {
     /// Starts the server with its storage below `folder` and waits until it answers.
     ///
     /// # Errors
-    /// [`EngineError`]: the program is not installed, or does not come up.
+    /// [`EngineError`]: the program is not installed, or does not start.
     pub fn start(folder: &Path) -> Result<Self, EngineError> {
         let io = |what: &str| {
             let what = format!("{what} for the registry");
@@ -103,7 +103,7 @@ impl Distribution {
         expect(put, 201).map_err(failed)
     }
 
-    /// Requests and bytes since the last call, as the server's access log has them.
+    /// Requests and bytes since the last call, from the server's access log.
     pub fn traffic_since(&mut self) -> Traffic {
         let mut text = String::new();
         let read = File::open(&self.log).and_then(|mut log| {
@@ -143,7 +143,7 @@ impl Distribution {
             if ended || clock::now_ns() > deadline_ns {
                 let log = fs::read_to_string(&self.log).unwrap_or_default();
                 let last = log.lines().last().unwrap_or("it printed nothing").to_owned();
-                return Err(EngineError::Other(format!("docker-registry did not come up: {last}")));
+                return Err(EngineError::Other(format!("docker-registry did not start: {last}")));
             }
             clock::sleep_until_ns(clock::now_ns() + 5_000_000);
         }

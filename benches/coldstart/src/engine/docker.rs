@@ -39,7 +39,7 @@ const LABEL: &str = "coldstart.run";
 /// Time limit of one answer of podman, in seconds; a pull has one answer per layer.
 const PATIENCE_S: u64 = 120;
 
-/// See the module.
+/// The engine; see the module.
 pub struct Docker {
     settings: Settings,
     api: Api,
@@ -49,11 +49,11 @@ pub struct Docker {
     /// The floor image, loaded once; never pulled.
     floor: Option<String>,
     cores: Cores,
-    /// Where an instance's interface appears.
+    /// The bridge on which an instance's interface appears.
     bridge: Bridge,
     /// Prefix of this run's names.
     run: String,
-    /// See [`owner`].
+    /// The owner label; see [`owner`].
     owner: String,
     made: AtomicUsize,
     /// The service that was started for this run; without one, the machine's Docker Engine is used.
@@ -225,7 +225,7 @@ impl Docker {
                 }
                 let (layer, status) = (id.unwrap_or_default(), status.unwrap_or_default());
                 if status == "Already exists" {
-                    return Err("a layer is in the engine already: this pull is not cold".into());
+                    return Err("the engine has a layer already, so this pull is not cold".into());
                 }
                 downloads.heard(&layer, &status, clock::now_ns());
             }
@@ -295,7 +295,9 @@ fn runtime() -> Result<Runtime, EngineError> {
 /// Prefix of this run's names, and its label.
 fn names() -> Result<(String, String), EngineError> {
     owner::names().ok_or_else(|| {
-        EngineError::Other("there is no /proc here: the bench marks what it makes with it".into())
+        EngineError::Other(
+            "there is no /proc here; the bench needs it to label its resources".into(),
+        )
     })
 }
 
@@ -307,7 +309,7 @@ fn find_bridge(runtime: &Runtime, api: &Api) -> Result<Bridge, EngineError> {
     options.get(bridge::NAME_OPTION).and_then(|name| Bridge::find(name)).ok_or_else(|| {
         EngineError::Other(
             "the bridge of Docker Engine is not on this machine (the engine is rootless, or in a \
-             virtual machine): its instances cannot be asked from here; use `--engine embedded`, \
+             virtual machine): its instances cannot be reached from here; use `--engine embedded`, \
              or run where the engine does"
                 .into(),
         )
@@ -414,7 +416,7 @@ impl Engine for Docker {
 impl Drop for Docker {
     fn drop(&mut self) {
         if self.podman.is_some() {
-            return; // what it has goes with its folders
+            return; // podman's containers are removed with its folders
         }
         let filters = [("label".to_owned(), vec![format!("{LABEL}={}", self.owner)])].into();
         let options = query::ListContainersOptions {

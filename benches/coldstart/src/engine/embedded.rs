@@ -1,6 +1,6 @@
-//! Engine embedded: needs no daemon; registry in this process, links shaped by a relay, verified
-//! pull, own unpack, own sandbox. docs/CONTRACTS.md, section 5, defines each phase. This file has
-//! the engine's state; `sample` takes one instance through the phases.
+//! Engine embedded, which needs no daemon: registry in this process, links shaped by a relay,
+//! verified pull, own unpack, own sandbox. docs/CONTRACTS.md, section 5, defines each phase. This
+//! file has the engine's state; `sample` takes one instance through the phases.
 
 pub(super) mod oci;
 mod running;
@@ -42,7 +42,7 @@ const FLOOR: &str = "coldstart/floor";
 pub struct Settings {
     /// The request, and the answer that is expected.
     pub ask: Ask,
-    /// From exec until the correct reply.
+    /// Time limit from exec to the correct reply.
     pub deadline: Duration,
     /// Memory and processor time of an instance.
     pub limits: ResourceLimits,
@@ -60,7 +60,7 @@ pub struct Settings {
     pub network: Option<Arc<Network>>,
 }
 
-/// See the module.
+/// The engine; see the module.
 pub struct Embedded {
     settings: Settings,
     targets: Vec<Prepared>,
@@ -95,8 +95,8 @@ impl Embedded {
     ) -> Result<Self, EngineError> {
         if settings.runtime.is_some() && !nix::unistd::geteuid().is_root() {
             return Err(EngineError::Other(
-                "`--runtime` needs root: runc and crun make cgroups; leave it out for our own \
-                 sandbox"
+                "`--runtime` needs root, because runc and crun make cgroups; leave it out for our \
+                 own sandbox"
                     .into(),
             ));
         }
@@ -271,7 +271,7 @@ impl Engine for Embedded {
     fn notes(&self) -> Vec<String> {
         let Some(network) = &self.settings.network else { return Vec::new() };
         let mut note = format!("instances had a {network}; `create` includes it");
-        // one way of connecting them was given up for another
+        // the network was replaced by another kind during the run
         if let used @ [_, _, ..] = network.used().as_slice() {
             let counts = used.iter().map(|(by, count)| format!("{count} by {by}"));
             let counts = counts.collect::<Vec<_>>().join(", ");

@@ -1,7 +1,7 @@
-//! Enclosure of a daemon that the bench starts: network and mount namespaces, for this process from
-//! then on, so that the registry, the daemon and the probe share them. What the daemon leaves
-//! behind (bridges, firewall rules, leases, mounts) ends with them; the machine's own Docker,
-//! podman and containerd are not touched. Files of results stay where they were.
+//! Enclosure of a daemon that the bench starts: network and mount namespaces that this process
+//! enters, so that the registry, the daemon and the probe share them. Bridges, firewall rules,
+//! leases and mounts of the daemon end with them. The machine's own Docker, podman and containerd
+//! are not touched. Files of results are not affected.
 
 use super::EngineError;
 use crate::owner;
@@ -76,7 +76,7 @@ impl Daemon {
     /// Starts `command`; what it prints goes to `log`.
     ///
     /// # Errors
-    /// When util-linux's `setpriv` or `unshare` is not there.
+    /// If util-linux's `setpriv` or `unshare` is missing.
     pub fn start(command: &Command, log: PathBuf) -> io::Result<Self> {
         let output = File::create(&log)?;
         let errors = output.try_clone()?;
@@ -109,7 +109,7 @@ impl Daemon {
         PathBuf::from(format!("/proc/{first}/root/proc/{pid}"))
     }
 
-    /// The first process of its namespace, as it is numbered here.
+    /// The first process of its namespace, by its number outside.
     fn first(&self) -> Option<i32> {
         let outer = self.child.id();
         let inner = fs::read_to_string(format!("/proc/{outer}/task/{outer}/children")).ok()?;

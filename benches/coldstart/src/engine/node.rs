@@ -1,6 +1,7 @@
-//! One instance through the phases on a node, with a time stamp at each end. Only `&self`: a burst
-//! runs many of these at once. A node's daemon keeps one copy of an image: the first instance that
-//! needs it brings it for all. The trait has the calls to a daemon; each engine implements them.
+//! Sample on a node with a daemon: takes one instance through the phases, with a time stamp at the
+//! end of each. It uses only `&self`, because a burst takes many samples at once. A daemon keeps
+//! one copy of an image, which the first instance pulls for all. The trait has the calls to a
+//! daemon; each engine implements them.
 
 use super::schedule::{self, Place};
 use super::seal::{self, SealError};
@@ -49,8 +50,8 @@ pub(super) struct Prepared {
     pub(super) local: String,
     pub(super) archive: PathBuf,
     pub(super) expected: Mutex<Expected>,
-    /// Why none of its samples can start here, if so. A daemon would run it, and report only that
-    /// its program has ended.
+    /// Why its samples cannot start here, if they cannot. A daemon would run it, and report only
+    /// that its program has ended.
     stranger: Option<Failure>,
 }
 
@@ -106,14 +107,14 @@ pub(super) trait Node: Sync {
 /// The one request to an instance that was started ahead.
 pub(super) type Later<'a> = Box<dyn FnOnce() -> Result<Exchange, Failure> + 'a>;
 
-/// How the node got the image.
+/// Times of bringing the image to the node.
 #[derive(Clone)]
 struct Brought {
     /// `None` if it was loaded from this machine.
     pull_ns: Option<u64>,
     /// `None` if the daemon does not separate it from the pull.
     unpack_ns: Option<u64>,
-    /// When the node had it.
+    /// Time at which the node had it.
     ready_ns: u64,
 }
 
@@ -144,7 +145,7 @@ pub(super) fn samples<N: Node>(node: &N, case: &Case) -> Result<Vec<Sample>, Eng
             |error| failed(failure::no_room(error)),
         ),
     };
-    node.remove_image(image); // with its layers, so that the next turn is as cold
+    node.remove_image(image); // with its layers, so that the next turn is cold too
     samples
 }
 
@@ -180,7 +181,7 @@ impl<N: Node> Turn<'_, N> {
         let intended_ns = place.map_or_else(clock::now_ns, Place::intended_ns);
         sample.intended_start_ns = intended_ns;
         let brought = self.bring_once()?;
-        // An instance with a later start has found the image present.
+        // An instance that started later has found the image present.
         if brought.ready_ns > intended_ns {
             (sample.pull_ns, sample.unpack_ns) = (brought.pull_ns, brought.unpack_ns);
         }

@@ -1,7 +1,7 @@
-//! Scale-out: N instances at once, one thread each, on a fixed schedule that waits for none of
-//! them. All threads get ready first, then the schedule is set; latency counts from the intended
-//! start, so that a machine that cannot keep up does not hide it. The engine defines what an
-//! instance is.
+//! Schedule of a burst: N instances at once, one thread each, at fixed times that do not wait for
+//! any of them. All threads get ready first, then the schedule is set. Latency counts from the
+//! intended start, so that the delay of an overloaded machine is part of it. The engine defines an
+//! instance.
 
 use super::EngineError;
 use bench_kit::clock;
@@ -11,13 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// From "all are ready" to the first intended start: every thread has woken by then.
+/// Time from "all are ready" to the first intended start, in which every thread wakes up.
 const LEAD_NS: u64 = 3_000_000;
 /// Time between two checks of a waiting thread whether the run was interrupted.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// A gate where threads wait for each other: it opens when all have come that have not given up, or
-/// when the run is interrupted.
+/// A gate at which threads wait for each other: it opens when all threads that have not given up
+/// have come, or when the run is interrupted.
 struct Gate<'a> {
     state: Mutex<State>,
     changed: Condvar,
@@ -40,7 +40,7 @@ impl<'a> Gate<'a> {
         }
     }
 
-    /// Waits for all others. Returns the moment at which the last one came.
+    /// Waits for all others. Returns the time at which the last one came.
     fn wait(&self) -> u64 {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.arrived += 1;
@@ -57,7 +57,7 @@ impl<'a> Gate<'a> {
         }
     }
 
-    /// Notes that one of those expected will not come.
+    /// Records that one of the expected threads will not come.
     fn give_up(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.expected -= 1;
@@ -165,17 +165,17 @@ pub fn at_once<T: Send>(
 mod tests {
     use super::*;
 
-    /// The story: where a thread of a burst could not be made, the others waited for it for ever,
-    /// and for no signal.
+    /// Regression: if a thread of a burst could not be started, the others waited for it for ever,
+    /// and a signal did not end the wait.
     #[test]
-    fn a_gate_opens_without_those_who_give_up_and_for_an_interruption() {
+    fn a_gate_opens_without_threads_that_give_up_and_for_an_interruption() {
         let stop = AtomicBool::new(false);
         let (gate, never) = (Gate::new(3, &stop), Gate::new(2, &stop));
         std::thread::scope(|scope| {
             let waiting = [scope.spawn(|| gate.wait()), scope.spawn(|| gate.wait())];
             gate.give_up();
             let [one, other] = waiting.map(|thread| thread.join().unwrap());
-            assert_eq!(one, other, "all get the same moment");
+            assert_eq!(one, other, "all get the same time");
             let held = scope.spawn(|| never.wait());
             stop.store(true, Ordering::Relaxed);
             held.join().unwrap();
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_fails_early_keeps_no_other_waiting() {
+    fn a_place_that_fails_early_does_not_delay_others() {
         let stop = AtomicBool::new(false);
         let course =
             Course { start: Gate::new(3, &stop), finish: Gate::new(3, &stop), interval_ns: 1000 };
@@ -201,7 +201,7 @@ mod tests {
             });
             drop(place(0));
             let [one, two] = others.map(|thread| thread.join().unwrap());
-            assert_eq!(two - one, 1000, "the schedule is as it was laid out");
+            assert_eq!(two - one, 1000, "the schedule is unchanged");
         });
         let failed_late =
             Course { start: Gate::new(1, &stop), finish: Gate::new(1, &stop), interval_ns: 0 };
@@ -212,6 +212,6 @@ mod tests {
             finished: Cell::new(false),
         }
         .finish();
-        course.start.wait(); // open, and stays so
+        course.start.wait(); // the gate stays open
     }
 }

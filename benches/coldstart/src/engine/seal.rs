@@ -1,8 +1,9 @@
-//! Sealing: makes an image of which a daemon cannot have any part. Otherwise a layer that another
-//! local image shares is not pulled, and the measurement is not cold. The first layer gets a pax
-//! global header with a nonce in front (POSIX.1-2017, pax; every unpacker ignores it), as a gzip
-//! member of its own if the layer is gzip (RFC 1952, 2.2: members concatenate). Files, modes and
-//! all other bytes stay. A label names the run, so that images of killed runs can be found. Pure.
+//! Seal of an image: makes one of which a daemon cannot have any part. Otherwise a layer that
+//! another local image shares is not pulled, and the measurement is not cold. The first layer gets
+//! a pax global header with a nonce in front (POSIX.1-2017, pax; every unpacker ignores it), as a
+//! gzip member of its own if the layer is gzip (RFC 1952, 2.2: members concatenate). Files, modes
+//! and all other bytes stay. A label names the run, so that images of killed runs can be found.
+//! Pure.
 
 use libdeflater::{CompressionLvl, Compressor};
 use microimage::digest::{DiffId, Digest};
@@ -18,9 +19,9 @@ pub enum SealError {
     #[error("the image's first layer cannot be read: {0}")]
     Read(#[from] std::io::Error),
     /// A layer of an unknown kind.
-    #[error("the image's first layer is `{0}`; Docker Engine takes gzip and plain tar")]
+    #[error("the image's first layer is `{0}`; Docker Engine accepts gzip and plain tar")]
     MediaType(String),
-    /// It has JSON of an unexpected form.
+    /// Its JSON has an unexpected form.
     #[error("the image's manifest or configuration cannot be changed: {0}")]
     Json(#[from] serde_json::Error),
     /// The image cannot be read.
@@ -31,7 +32,7 @@ pub enum SealError {
     NoLayer,
 }
 
-/// The same image with a first layer that exists nowhere else, and one more label.
+/// The same image with a unique first layer, and one more label.
 ///
 /// # Errors
 /// [`SealError`]
@@ -114,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_header_is_one_that_tar_reads_and_skips() {
+    fn tar_accepts_and_skips_the_header() {
         let mut bytes = global_header("coldstart-123");
         let mut plain = tar::Builder::new(Vec::new());
         let mut header = tar::Header::new_gnu();

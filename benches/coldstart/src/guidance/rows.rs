@@ -59,6 +59,7 @@ pub fn absent(variant: &Variant, id: &str, todo: String) -> Guidance {
         unit: None,
         max_share: None,
         verdict: format!("not measured: {todo}"),
+        explanation: None,
     }
 }
 
@@ -106,6 +107,7 @@ pub fn same_region(variant: &Variant) -> Option<Guidance> {
         } else {
             "it makes no difference that could be measured here".into()
         },
+        explanation: None,
     })
 }
 
@@ -179,6 +181,7 @@ pub fn minimal_image(variant: &Variant, cold: &Run, overhead: &Overhead) -> Guid
         unit: Some(Unit::Ns),
         max_share: share,
         verdict,
+        explanation: None,
     }
 }
 
@@ -223,6 +226,7 @@ pub fn acceleration(variant: &Variant, cold: &Run) -> Option<Guidance> {
         unit: Some(Unit::Times),
         max_share: Some(share),
         verdict,
+        explanation: None,
     })
 }
 
@@ -237,23 +241,20 @@ pub fn provisioned(
     let totals = run.totals_ns();
     let (ratio, interval) = stats::ratio_of_medians(&cold.totals_ns(), &totals)?;
     let mean_seconds = totals.iter().sum::<f64>() / totals.len() as f64 / 1e9;
-    let per_hour = load.memory_mib as f64 / 1024.0 * 3600.0 * IDLE_CNY_PER_GB_SECOND;
     let cold_ns = cold.summary.median_ns?;
-    let sized = match sizing {
-        Some(sizing) => sized(sizing),
-        None => "need no instance ahead".into(),
+    let judgement = if cold_ns < 50e6 {
+        format!("A cold start of {} rarely justifies the price", duration(cold_ns))
+    } else {
+        format!("It pays if {} is too long for a first request", duration(cold_ns))
     };
+    let per_hour = load.memory_mib as f64 / 1024.0 * 3600.0 * IDLE_CNY_PER_GB_SECOND;
     let verdict = format!(
-        "{rate} requests/s (Poisson) at a mean of {mean} a request {sized}. Each idle one of \
-         {memory} MiB costs CNY {per_hour:.4} an hour. {judgement}",
-        rate = load.requests_per_second,
-        mean = duration(mean_seconds * 1e9),
-        memory = load.memory_mib,
-        judgement = if cold_ns < 50e6 {
-            format!("A cold start of {} rarely justifies the price", duration(cold_ns))
-        } else {
-            format!("It pays where {} for a first request is too long", duration(cold_ns))
-        }
+        "{need}. A request to a ready one is {gain} as fast as a cold start ({low} to {high}). \
+         {judgement}",
+        need = need(load, sizing, per_hour),
+        gain = times(ratio),
+        low = times(interval.low),
+        high = times(interval.high)
     );
     Some(Guidance {
         id: "provisioned".into(),
@@ -272,12 +273,39 @@ pub fn provisioned(
         unit: Some(Unit::Times),
         max_share: Some((1.0 - 1.0 / ratio).clamp(0.0, 1.0)),
         verdict,
+        explanation: sizing.map(|sizing| explained(sizing, load, mean_seconds, per_hour)),
     })
 }
 
-/// Numbers of instances as text.
-fn sized(sizing: &Sizing) -> String {
-    let instances = |n: u32| format!("{n} instance{}", if n == 1 { "" } else { "s" });
+fn instances(n: u32) -> String {
+    format!("{n} instance{}", if n == 1 { "" } else { "s" })
+}
+
+/// The number of instances for 1 % of cold requests, and its price.
+fn need(load: Load, sizing: Option<&Sizing>, per_hour: f64) -> String {
+    let rate = load.requests_per_second;
+    let Some(sizing) = sizing else {
+        return format!(
+            "{rate} requests/s need no instance ahead; an idle one of {} MiB costs CNY \
+             {per_hour:.4} an hour",
+            load.memory_mib
+        );
+    };
+    let [low, high] = sizing.idle_cny;
+    match sizing.without_keep_alive[1] {
+        Some(n) => format!(
+            "{rate} requests/s need {} ahead for at most 1 % cold: CNY {low:.2} to {high:.2} idle \
+             in 30 days",
+            instances(n)
+        ),
+        None => format!(
+            "no number of instances was found with which {rate} requests/s are at most 1 % cold"
+        ),
+    }
+}
+
+/// The assumptions of a sizing, and its other numbers.
+fn explained(sizing: &Sizing, load: Load, mean_seconds: f64, per_hour: f64) -> String {
     let three = |numbers: &[Option<u32>; 3]| -> String {
         let shown = numbers.iter().zip(sizing::SHARES).map(|(n, share)| match n {
             Some(n) => format!("{n} for {}", fine_percent(share)),
@@ -286,32 +314,35 @@ fn sized(sizing: &Sizing) -> String {
         shown.collect::<Vec<_>>().join(", ")
     };
     let mut text = format!(
-        "need {} (rate x mean seconds) on average, and {} of requests find so many busy. \
-         Simulated, with idle on-demand instances ended at once, at most 5, 1 or 0.1 % of requests \
-         are cold with {}",
+        "The numbers are simulated. Requests arrive at random (Poisson) and take {} on average, so \
+         {} (rate x mean seconds) are busy on average; with so many, {} of requests find all of \
+         them busy. Instances ahead for at most 5, 1 or 0.1 % of cold requests: {}, if idle \
+         on-demand instances end at once",
+        duration(mean_seconds * 1e9),
         instances(sizing.mean),
         fine_percent(sizing.outside_of_mean),
         three(&sizing.without_keep_alive)
     );
     if let Some(numbers) = &sizing.with_keep_alive {
         text.push_str(&format!(
-            "; if the platform keeps idle ones for {} s (its keep-alive is on no page), with {}",
-            sizing::KEEP_ALIVE_S,
-            three(numbers)
+            "; {}, if the platform keeps them for {} s (no page states its keep-alive)",
+            three(numbers),
+            sizing::KEEP_ALIVE_S
         ));
     }
     if let Some([newest, oldest]) = sizing.by_reuse {
         text.push_str(&format!(
-            ", and which idle one it takes again moves the cold share without any from {} (newest) \
-             to {} (oldest)",
+            ". With that keep-alive and no instance ahead, {} of requests are cold if the newest \
+             idle instance is reused first, and {} if the oldest is",
             fine_percent(newest),
             fine_percent(oldest)
         ));
     }
-    let [low, high] = sizing.idle_cny;
     text + &format!(
-        ". The number for 1 % costs CNY {low:.2} to {high:.2} idle in 30 days: by the most \
-         requests at once of each 10 s, as the page says, or by what is idle at each instant"
+        ". An idle instance of {} MiB costs CNY {per_hour:.4} an hour. The price of 30 days is for \
+         the number for 1 %: its lower bound counts the most requests at once of each 10 s, as the \
+         page says, its upper bound the idle instances of each instant",
+        load.memory_mib
     )
 }
 
@@ -324,7 +355,7 @@ pub fn sizing(variant: &Variant, cold: &Run, load: Load) -> Option<Sizing> {
     sizing::of(load.requests_per_second, &samples(ready)?, &samples(cold)?, load.memory_mib)
 }
 
-/// Listen within 30 s: the slowest start that was seen against the platform's limit.
+/// Listen within 30 s: compares the slowest measured start with the platform's limit.
 pub fn deadline(variant: &Variant) -> Option<Guidance> {
     let starts: Vec<f64> = variant
         .runs
@@ -390,11 +421,12 @@ pub fn deadline(variant: &Variant) -> Option<Guidance> {
                   with it its CPU"
                 .into(),
         },
+        explanation: None,
     })
 }
 
-/// Memory by image size, as the platform's table has it, against what an instance had resident when
-/// it had answered.
+/// Memory by image size: compares the platform's table with the resident memory of an instance
+/// after its answer.
 pub fn memory(variant: &Variant) -> Guidance {
     const MIB: u64 = 1 << 20;
     let peaks: Vec<f64> = variant
@@ -462,5 +494,6 @@ pub fn memory(variant: &Variant) -> Guidance {
         unit: ci95.map(|_| Unit::Bytes),
         max_share: None,
         verdict,
+        explanation: None,
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 /// Values that no such event has.
 pub(super) const LEFT_OUT: &[&str] = &[
-    "FC prepares code (or image) and layers at the same time and does not tell unpacking apart: \
+    "FC prepares code (or image) and layers at the same time and does not report unpacking: \
      pull is the longer of the two with its unpacking, unpack and create are null",
     "FC's events are an instance's, not a request's: they do not show whether a request waited",
     "FC's start ends with a health check that passed, not with an answer",
@@ -70,7 +70,8 @@ pub(super) fn read(text: &str) -> Result<Found, NothingFound> {
                    function",
         });
     }
-    for (n, what) in [(failed, "instances failed to start"), (unfinished, "have no end here")] {
+    for (n, what) in [(failed, "instances failed to start"), (unfinished, "instances have no end")]
+    {
         if n > 0 {
             found.notes.push(format!("{n} {what}, and are left out"));
         }

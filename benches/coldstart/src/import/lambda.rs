@@ -47,7 +47,7 @@ pub(super) fn read(text: &str) -> Result<Found, NothingFound> {
     if found.samples.is_empty() {
         return Err(NothingFound {
             what: "`REPORT` line with an `Init Duration`",
-            hint: format!(" ({warm} requests without one are: warm instances)"),
+            hint: format!(" ({warm} requests have none, because their instances were warm)"),
             next: "export the log group of the function over a time in which it started",
         });
     }
@@ -57,7 +57,7 @@ pub(super) fn read(text: &str) -> Result<Found, NothingFound> {
         }
     };
     say(warm, "requests met a warm instance: no Init Duration, left out");
-    say(restored, "instances came from a SnapStart snapshot: another kind of start, left out");
+    say(restored, "instances started from a SnapStart snapshot: another kind of start, left out");
     say(
         without_request,
         "INIT_REPORT lines of starts that failed or were too slow: done again within a request, \
@@ -169,6 +169,6 @@ mod tests {
     #[test]
     fn a_log_of_warm_requests_is_reported_as_one() {
         let error = read(WARM).unwrap_err().to_string();
-        assert!(error.contains("1 requests without one"), "{error}");
+        assert!(error.contains("1 requests have none"), "{error}");
     }
 }

@@ -5,9 +5,9 @@ use super::{Found, NothingFound, sample, the_same};
 use crate::scf::line::{InitReport, Line, read as read_line};
 use std::collections::{HashMap, HashSet};
 
-/// What no such line has.
+/// Values that no such line has.
 pub(super) const LEFT_OUT: &[&str] = &[
-    "SCF's line does not tell unpacking from pulling: unpack is null",
+    "SCF's line has one time for pulling and unpacking: unpack is null",
     "SCF's `Coldstart` is the sum of its parts in whole milliseconds: waiting for a machine is in \
      none of them",
 ];
@@ -34,8 +34,11 @@ pub(super) fn read(text: &str) -> Result<Found, NothingFound> {
     if starts.is_empty() && found.ahead_ns.is_empty() {
         return Err(NothingFound {
             what: "`Init Report` line of SCF",
-            hint: format!(" ({} requests that ended are, all to warm instances)", handlers.len()),
-            next: "switch the function's log delivery on (IgnoreSysLog false) and export \
+            hint: format!(
+                " ({} requests have none, because their instances were warm)",
+                handlers.len()
+            ),
+            next: "switch on the function's log delivery (IgnoreSysLog false) and export \
                    SCF_Type:Platform from CLS",
         });
     }
@@ -72,7 +75,7 @@ fn memory_mib(line: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// The form of a captured log: the start stands before START, and other lines between.
+    /// The form of a captured log: the start's line is before START, with other lines between.
     const LOG: &str = "Init Report RequestId: a Coldstart: 593ms (InitRuntime: 11ms InitFunction: \
                        582ms) Memory: 256MB MemUsage: 57.86MB\nSTART RequestId:a\nEvent \
                        RequestId:a\nhello\nEND RequestId:a\nReport RequestId:a \
@@ -84,7 +87,7 @@ mod tests {
                        (InitRuntime: 10ms InitFunction: 290ms) Memory: 256MB MemUsage: 1MB\n";
 
     #[test]
-    fn starts_are_found_with_their_handlers_and_nothing_else_is() {
+    fn only_starts_are_found_each_with_its_handler() {
         let found = read(LOG).unwrap();
         assert_eq!(found.samples.len(), 1);
         let of = found.samples[0].on_platform.as_ref().unwrap();

@@ -7,7 +7,7 @@ use super::target::Target;
 use crate::units::duration as time;
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
-/// Nanoseconds of the month that costs are given for.
+/// Nanoseconds of the 30 days for which costs are given.
 const MONTH_NS: f64 = 30.0 * DAY_NS as f64;
 
 /// The answer in one sentence.
@@ -100,7 +100,7 @@ fn month(cost: &Cost, scenario: &Scenario) -> String {
     }
 }
 
-/// A share in per cent with three digits, however small: rare cold starts are the matter.
+/// A share in per cent with three digits, even if it is small, because cold starts are rare.
 pub fn percent(share: f64) -> String {
     let p = share * 100.0;
     if p <= 0.0 || p >= 100.0 {
@@ -110,7 +110,7 @@ pub fn percent(share: f64) -> String {
     let text = format!("{p:.digits$}");
     let text =
         if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    // Nearly all is not all.
+    // A share below all is never shown as 100.
     format!("{} %", if text == "100" { "99.9" } else { text })
 }
 

@@ -28,7 +28,7 @@ pub struct Generated {
     thinning: Stream,
     candidates: u64,
     now_ns: u64,
-    /// What rounding to whole nanoseconds has left over.
+    /// Remainder of rounding to whole nanoseconds.
     rest_ns: f64,
     /// Time of the day at 0.
     day_at_0_ns: u64,

@@ -10,24 +10,24 @@ use super::tally::Tally;
 pub struct Price {
     /// The currency, as ISO 4217 writes it.
     pub currency: &'static str,
-    /// From when on these prices hold.
+    /// Date from which these prices are valid.
     pub date: &'static str,
-    /// The page that has them.
+    /// The page with the prices.
     pub source: &'static str,
-    /// Of one request.
+    /// Price of one request.
     pub request_pico: u128,
-    /// Of a GB and second that runs.
+    /// Price of a GB and second that runs.
     pub gb_second_pico: u128,
-    /// Of a GB and second of an idle provisioned instance.
+    /// Price of a GB and second of an idle provisioned instance.
     pub idle_gb_second_pico: u128,
 }
 
 /// A cost in picounits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost {
-    /// Of the requests themselves.
+    /// Cost of the requests themselves.
     pub requests_pico: u128,
-    /// Of the time that they ran.
+    /// Cost of the time that they ran.
     pub compute_pico: u128,
     /// By the platform's rule: in each window of 10 s the provisioned instances above the largest
     /// number of requests at once.
@@ -54,30 +54,30 @@ impl Price {
         }
     }
 
-    /// So many milliseconds of running.
+    /// Usage of this many running milliseconds.
     pub fn compute_pico(&self, memory_mib: u64, ms: u64) -> u128 {
         round(u128::from(memory_mib) * u128::from(ms) * self.gb_second_pico, GB_SECOND)
     }
 
-    /// So many milliseconds of an idle instance.
+    /// Usage of this many milliseconds of an idle instance.
     pub fn idle_pico(&self, memory_mib: u64, instance_ms: u128) -> u128 {
         round(u128::from(memory_mib) * instance_ms * self.idle_gb_second_pico, GB_SECOND)
     }
 }
 
 impl Cost {
-    /// All of it, with the lower bound of what is idle.
+    /// The whole cost, with the lower bound of idle instances.
     pub fn total_low_pico(&self) -> u128 {
         self.requests_pico + self.compute_pico + self.idle_low_pico
     }
 
-    /// All of it, with the upper bound of what is idle.
+    /// The whole cost, with the upper bound of idle instances.
     pub fn total_high_pico(&self) -> u128 {
         self.requests_pico + self.compute_pico + self.idle_high_pico
     }
 }
 
-/// Instance-nanoseconds in which a provisioned instance did nothing.
+/// Instance-nanoseconds in which provisioned instances were idle.
 fn idle_ns(usage: &Usage) -> u128 {
     usage.provisioned_ns.saturating_sub(usage.provisioned_busy_ns)
 }
@@ -103,7 +103,7 @@ mod tests {
     /// The examples of the platform's page on billing. Its idle examples of "500" and "3000 GB-s"
     /// are left out: their arithmetic is wrong.
     #[test]
-    fn the_platforms_billing_examples_come_out_to_the_last_printed_digit() {
+    fn the_platforms_billing_examples_match_to_the_last_printed_digit() {
         // 128 MB, 10 provisioned, 8 in use, for one window of 10 s.
         let idle = scf().idle_pico(128, 2 * 10_000);
         assert_eq!(format!("{:.8}", units(idle)), "0.00013678");

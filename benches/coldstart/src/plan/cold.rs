@@ -7,8 +7,8 @@ use super::random::Stream;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// Distributions by the number of starts at once from which on they apply; ascending, the first
-/// from 0.
+/// Distributions, each with the number of simultaneous starts from which it applies; ascending, the
+/// first from 0.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ColdTable {
     steps: Vec<(usize, Distribution)>,
@@ -32,7 +32,7 @@ impl ColdTable {
         &self.steps[0].1
     }
 
-    /// Sizes of the bursts that have a distribution of their own.
+    /// Sizes of the bursts that have their own distribution.
     pub fn bursts(&self) -> impl Iterator<Item = usize> {
         self.steps.iter().skip(1).map(|(at_least, _)| *at_least)
     }

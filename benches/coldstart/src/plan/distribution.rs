@@ -31,7 +31,7 @@ pub enum Distribution {
         /// The scale in nanoseconds.
         scale_ns: f64,
     },
-    /// Measured durations, ascending; each as likely as the other.
+    /// Measured durations, ascending, all with the same probability.
     Samples {
         /// Nanoseconds, ascending.
         sorted_ns: Vec<u64>,
@@ -146,7 +146,9 @@ impl Distribution {
     fn checked(self) -> Result<Self, String> {
         let mean = self.mean_ns();
         if !mean.is_finite() || mean > LONGEST_NS as f64 {
-            return Err("it has no mean below 7 days: nothing could be planned with it".into());
+            return Err(
+                "its mean is not below 7 days; write a distribution with a smaller mean".into()
+            );
         }
         if mean <= 0.0 && !matches!(self, Self::Constant { .. }) {
             return Err("its mean is 0; write a distribution with a mean above 0".into());
@@ -306,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_mean_or_is_no_distribution_is_refused_in_one_line() {
+    fn a_distribution_that_is_invalid_or_has_no_mean_is_refused_in_one_line() {
         for text in [
             "exp:0",
             "exp:-5ms",

@@ -55,19 +55,19 @@ pub struct Plan {
 /// A scenario of plan.json.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
-    /// What makes it differ from the others.
+    /// Its difference from the others.
     pub name: String,
-    /// Provisioned instances: the number, or the most that a policy had.
+    /// Provisioned instances: the number, or the largest number of a policy.
     pub provisioned: u64,
-    /// Of the requests that were served.
+    /// Share of cold starts among served requests.
     pub cold_share: Share,
-    /// Of all requests.
+    /// Share of refused requests among all requests.
     pub refused_share: Share,
     /// From arrival to end, in nanoseconds.
     pub latency_ns: Latency,
-    /// How many there were.
+    /// Number of instances.
     pub instances: Instances,
-    /// `None`: no price is known.
+    /// The bill; `None` if no price is known.
     pub cost: Option<Cost>,
 }
 
@@ -85,30 +85,30 @@ pub struct Latency {
 /// Instances, provisioned ones included.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Instances {
-    /// Over time.
+    /// Mean over time.
     pub mean: f64,
-    /// The most at once.
+    /// Largest number at once.
     pub peak: u64,
 }
 
-/// Of the simulated requests.
+/// Cost of the simulated requests.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Cost {
-    /// As ISO 4217 writes it.
+    /// The currency, as ISO 4217 writes it.
     pub currency: &'static str,
-    /// From when on the prices hold.
+    /// Date from which the prices are valid.
     pub price_date: &'static str,
     /// Of the requests themselves.
     pub requests: f64,
     /// Of the time that they ran.
     pub compute: f64,
-    /// Of idle provisioned instances, by the platform's windows.
+    /// Cost of idle provisioned instances, by the platform's windows.
     pub idle_low: f64,
-    /// Of idle provisioned instances, at each instant.
+    /// Cost of idle provisioned instances, at each instant.
     pub idle_high: f64,
-    /// With `idle_low`.
+    /// Total with `idle_low`.
     pub total_low: f64,
-    /// With `idle_high`.
+    /// Total with `idle_high`.
     pub total_high: f64,
 }
 
@@ -119,9 +119,9 @@ pub struct Shard {
     pub schema: u32,
     /// See [`SHARD_KIND`].
     pub kind: String,
-    /// From 1 on.
+    /// Number of the shard, from 1.
     pub shard: u64,
-    /// How many shards there are.
+    /// Number of shards.
     pub of: u64,
     /// Equal in all shards of a plan.
     pub header: Header,

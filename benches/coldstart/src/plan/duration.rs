@@ -52,7 +52,7 @@ pub fn parse(text: &str) -> Result<u64, String> {
     if text.is_empty() { Err(wrong()) } else { Ok(total) }
 }
 
-/// A plain decimal number times `unit`, rounded to whole units below; `None` where it is not a
+/// A plain decimal number times `unit`, rounded down to whole nanoseconds; `None` if it is not a
 /// number or does not fit.
 pub fn decimal(number: &str, unit: u64) -> Option<u64> {
     let (whole, part) = number.split_once('.').unwrap_or((number, ""));
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused_in_one_line() {
+    fn an_invalid_duration_is_refused_in_one_line() {
         for text in ["", "20", "ms", "-1s", "1e3s", "1..2s", "NaN", "inf", "5 s", "3 parsecs"] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(&format!("`{text}`")) && !error.contains('\n'), "{error}");

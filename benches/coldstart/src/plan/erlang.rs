@@ -8,7 +8,7 @@ pub fn blocked(servers: u64, load: f64) -> f64 {
     (1..=servers).fold(1.0, |b, k| load * b / (k as f64 + load * b))
 }
 
-/// Erlang C: the share of requests that wait when all may. 1 where the load has no steady state.
+/// Erlang C: the share of requests that wait if all may wait. 1 if the load has no steady state.
 pub fn waits(servers: u64, load: f64) -> f64 {
     let n = servers as f64;
     if load >= n {
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_servers_carry_and_what_is_blocked_is_the_whole_load() {
+    fn carried_and_blocked_load_add_up_to_the_whole_load() {
         let carried: f64 = (1..=50).map(|k| carried_by(k, 40.0)).sum();
         assert!((carried + 40.0 * blocked(50, 40.0) - 40.0).abs() < 1e-9);
     }

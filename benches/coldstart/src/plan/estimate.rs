@@ -1,6 +1,6 @@
-//! Estimates of shares and latencies with their reliability: batch means for the interval (requests
-//! near in time are alike, so single requests would make it too narrow), and quantiles that are
-//! withheld if too few samples are beyond them.
+//! Estimates of shares and latencies with their reliability. Intervals use batch means, because
+//! requests near in time are correlated and single requests would make them too narrow. Quantiles
+//! are withheld if too few samples are beyond them.
 
 use super::tally::{Batch, Tally};
 
@@ -70,10 +70,10 @@ fn student_975(degrees: usize) -> f64 {
         + (3.0 * z7 + 19.0 * z5 + 17.0 * z3 - 15.0 * z) / (384.0 * n.powi(3))
 }
 
-/// What a quantile rests on.
+/// Numbers of samples behind a quantile.
 #[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Samples {
-    /// Measurements behind the cold starts; none for a formula.
+    /// Measurements behind the cold starts; `None` for a formula.
     pub cold: Option<usize>,
     /// Measurements behind the service times.
     pub service: Option<usize>,
@@ -82,7 +82,7 @@ pub struct Samples {
 /// The quantile `q` of the latency in nanoseconds, or why it is withheld.
 ///
 /// # Errors
-/// What it lacks, for the plan's notes.
+/// The reason, for the plan's notes.
 pub fn latency_ns(tally: &Tally, q: f64, samples: Samples) -> Result<u64, String> {
     let name = format!("p{}", (q * 1000.0).round() / 10.0);
     let served = tally.all.served as f64;
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn no_cold_start_in_a_million_is_no_certainty() {
+    fn no_cold_start_in_a_million_still_has_an_interval() {
         let all = Batch { served: 1_000_000, cold: 0, refused: 0 };
         let found = share(&all, &[all], |b| (b.cold, b.served));
         assert_eq!((found.value, found.ci95_low), (0.0, 0.0));

@@ -1,8 +1,8 @@
-//! The two data structures of the simulator's inner loop: a heap of what happens next, and a set of
-//! small numbers that gives its least member at once.
+//! Data structures of the simulator's inner loop: a heap of future events, and a set of small
+//! numbers with fast access to its least member.
 
-/// A priority queue of events by time; events of one time come in the order they were added in.
-/// A four-way heap: half as deep as a binary one, and four keys lie in one cache line.
+/// A priority queue of events by time; events of one time are in the order of their `order`. It is
+/// a four-way heap: half as deep as a binary one, with four keys in one cache line.
 #[derive(Debug, Default)]
 pub struct Events {
     /// Time, order and code in one number each, so that one comparison orders them.
@@ -27,13 +27,13 @@ impl Events {
         self.heap[at] = key;
     }
 
-    /// When the next event is; the end of time without any.
+    /// Time of the next event; the end of time if there is none.
     #[inline]
     pub fn next_ns(&self) -> u64 {
         self.heap.first().map_or(u64::MAX, |key| (key >> 64) as u64)
     }
 
-    /// Takes the next event: its time and its code.
+    /// Removes the next event; returns its time and its code.
     #[inline]
     pub fn pop(&mut self) -> Option<(u64, u32)> {
         let first = *self.heap.first()?;
@@ -64,8 +64,8 @@ impl Events {
     }
 }
 
-/// A set of numbers below a limit. Words of 64, and above them words that say which of those hold
-/// anything: the least member of 262,144 is three steps away.
+/// A set of numbers below a limit, as words of 64 bits. Words of a higher level mark the words that
+/// are not empty, so the least member of 262,144 takes three steps.
 #[derive(Debug, Default)]
 pub struct Least {
     levels: Vec<Vec<u64>>,
@@ -102,7 +102,7 @@ impl Least {
         }
     }
 
-    /// Takes a number out, if it is there.
+    /// Removes a number, if it is in the set.
     #[inline]
     pub fn remove(&mut self, mut n: usize) {
         for words in &mut self.levels {

@@ -49,7 +49,7 @@ impl Functions {
     }
 }
 
-/// The functions at work.
+/// State of all functions.
 #[derive(Debug)]
 pub struct Fleet {
     pools: Vec<Pool>,
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_of_functions_is_refused_in_one_line() {
+    fn an_invalid_number_of_functions_is_refused_in_one_line() {
         for text in ["", "0", "-1", "x", "5:", "5:-1", "5:NaN", "10001"] {
             assert!(!Functions::parse(text).unwrap_err().contains('\n'), "{text}");
         }

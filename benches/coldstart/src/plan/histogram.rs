@@ -1,6 +1,6 @@
-//! Latency histogram of bounded memory: logarithmic buckets, each octave cut into 256, so that a
-//! bucket is 0.4 % wide whatever the value. A bucket knows its mean: a constant comes out exactly.
-//! Two histograms add up exactly, whatever the order.
+//! Latency histogram of bounded memory. Its buckets are logarithmic, 256 per octave, so each is 0.4
+//! % wide. A bucket stores its mean, so a constant is exact. Histograms add up exactly in any
+//! order.
 
 use serde::{Deserialize, Serialize};
 
@@ -53,7 +53,7 @@ impl Histogram {
         self.count += 1;
     }
 
-    /// How many latencies there are.
+    /// Number of latencies.
     pub fn count(&self) -> u64 {
         self.count
     }
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_constant_comes_out_exactly() {
+    fn a_constant_is_exact() {
         let mut histogram = Histogram::default();
         for _ in 0..1000 {
             histogram.record(20_000_000);

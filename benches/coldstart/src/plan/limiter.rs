@@ -30,20 +30,20 @@ pub enum StartLimit {
     },
 }
 
-/// A limiter at work. Times must not decrease.
+/// State of a limiter. Times must not decrease.
 #[derive(Debug, Clone)]
 pub struct Limiter {
     limit: StartLimit,
-    /// Beginning of the current window, or when the bucket was filled last.
+    /// Beginning of the current window, or time of the bucket's last filling.
     since_ns: u64,
     used: u64,
     /// Instances that exist, of all functions; idle ones may have ended already, see
     /// [`Limiter::is_full`].
     alive: u64,
     most: u64,
-    /// Starts in the window, the most so far.
+    /// Largest number of starts in a window so far.
     most_used: u64,
-    /// Instances at once, the most so far.
+    /// Largest number of instances at once so far.
     most_alive: u64,
 }
 
@@ -61,8 +61,8 @@ impl Limiter {
         }
     }
 
-    /// Whether no further instance may exist. Before that is believed, functions should have ended
-    /// the instances whose keep-alive is over.
+    /// Whether no further instance may exist. The caller must first end instances whose keep-alive
+    /// is over.
     pub fn is_full(&self) -> bool {
         self.alive >= self.most
     }
@@ -107,13 +107,13 @@ impl Limiter {
         self.used
     }
 
-    /// An instance that exists without having been started here: a provisioned one.
+    /// Adds an instance that was not started by a request: a provisioned one.
     pub fn add(&mut self, instances: u64) {
         self.alive += instances;
         self.most_alive = self.most_alive.max(self.alive);
     }
 
-    /// Instances have ended.
+    /// Records that instances have ended.
     pub fn remove(&mut self, instances: u64) {
         self.alive -= instances;
     }
@@ -124,8 +124,8 @@ impl Limiter {
         self.most_alive = self.alive;
     }
 
-    /// The most instances at once; one whose keep-alive is over counts until its function is looked
-    /// at.
+    /// Largest number of instances at once; one whose keep-alive is over counts until its function
+    /// is simulated again.
     pub fn most_alive(&self) -> u64 {
         self.most_alive
     }
@@ -164,7 +164,7 @@ impl StartLimit {
         }
     }
 
-    /// As people read it: `500 in 60 s`.
+    /// The limit as text: `500 in 60 s`.
     pub fn describe(self) -> String {
         let within = |ns: u64| format!("{} s", ns / SECOND_NS);
         match self {
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn the_quota_counts_what_exists() {
+    fn the_quota_counts_existing_instances() {
         let mut limiter = Limiter::new(StartLimit::Unlimited { window_ns: MINUTE_NS }, 3);
         limiter.add(1);
         assert!(limiter.start(0) && limiter.start(0) && !limiter.start(0));

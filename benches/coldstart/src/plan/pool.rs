@@ -86,7 +86,7 @@ pub struct Request {
 pub enum Served {
     /// By a provisioned instance.
     Provisioned,
-    /// An on-demand instance that was already there.
+    /// An on-demand instance that already existed.
     Warm,
     /// An instance that was started for it.
     Cold {
@@ -105,7 +105,7 @@ pub trait Observer {
 
 /// A code of the event queue: a provisioned instance rather than one on demand.
 const PROVISIONED: u32 = 1 << 31;
-/// It is done with a request, rather than ready. So at one instant ready comes first.
+/// Its request has ended, rather than its start. So at one instant the end of a start comes first.
 const DONE: u32 = 1 << 30;
 /// Length of the windows in which idle provisioned instances are billed (SCF, billing).
 pub const WINDOW_NS: u64 = 10_000_000_000;
@@ -142,7 +142,7 @@ pub struct Usage {
     pub provisioned_busy_ns: u128,
     /// Sum over windows of max(provisioned - most requests at once, 0).
     pub idle_windows: u64,
-    /// Windows that have been looked at.
+    /// Number of windows.
     pub windows: u64,
     /// The most instances at once.
     pub peak_instances: u64,
@@ -156,7 +156,7 @@ pub struct Usage {
     /// See `ended`.
     pub ended_life_ns: u128,
     /// Instances at the beginning of each part of the day, or of the run if that is shorter: sum,
-    /// number of looks, most.
+    /// number of observations, maximum.
     pub points: Vec<(u64, u64, u64)>,
 }
 
@@ -292,7 +292,7 @@ impl Pool {
         }
     }
 
-    /// Lets time pass up to `now_ns`: requests end, instances are ended, policies act.
+    /// Advances the time to `now_ns`: requests end, instances are ended, policies act.
     #[inline]
     pub fn advance(&mut self, now_ns: u64, limiter: &mut Limiter, observer: &mut impl Observer) {
         loop {
@@ -370,8 +370,8 @@ impl Pool {
         if now_ns >= self.from_ns {
             self.usage.peak_instances = self.usage.peak_instances.max(self.instances());
         }
-        // The first instances of a warm-up are there at once. Otherwise each request during the
-        // first cold start would start an instance, which would then be kept.
+        // The first instances of a warm-up start at once. Otherwise each request during the first
+        // cold start would start an instance, which would then be kept.
         let start_ns = match !request.counted && now_ns < self.from_ns / 2 {
             true => 0,
             false => self.cold.draw(now_ns, request.number),

@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 
 /// Interval of target tracking (SCF, dynamic provisioning by metric).
 const LOOK_NS: u64 = 10 * SECOND_NS;
-/// Number of looks in a row that must ask for less before it releases instances: ten minutes.
+/// Number of consecutive intervals that must need fewer instances before it releases any: ten
+/// minutes.
 const DOWN_LOOKS: usize = 60;
 
 /// A requested policy.
@@ -27,7 +28,7 @@ pub enum Policy {
     Timetable(Vec<(u64, u32)>),
 }
 
-/// A policy at work.
+/// State of a policy.
 #[derive(Debug, Clone)]
 pub struct Provision {
     policy: Policy,
@@ -119,7 +120,7 @@ fn time_of_day(text: &str) -> Option<u64> {
 }
 
 impl Provision {
-    /// A policy that has seen nothing yet.
+    /// A policy at the beginning of a simulation.
     pub fn new(policy: Policy, limit: StartLimit) -> Self {
         Self { policy, limit, looks: VecDeque::new() }
     }
@@ -134,7 +135,7 @@ impl Provision {
         self.policy == Policy::Fixed(0)
     }
 
-    /// How many are ready when the simulation begins; its time `midnight_ns` is a midnight.
+    /// Number that is ready when the simulation begins; its time `midnight_ns` is a midnight.
     pub fn at_start(&self, midnight_ns: u64) -> u32 {
         match &self.policy {
             Policy::Fixed(n) => *n,
@@ -143,7 +144,7 @@ impl Provision {
         }
     }
 
-    /// How often the policy looks at what is in use or at the clock; never for a fixed number.
+    /// Interval at which the policy decides; `None` for a fixed number.
     pub fn look_every_ns(&self) -> u64 {
         match self.policy {
             Policy::Fixed(_) => u64::MAX,
@@ -152,8 +153,8 @@ impl Provision {
         }
     }
 
-    /// How many there should be from now on; `in_use` is the mean number of requests at once since
-    /// the last look.
+    /// The wanted number from now on; `in_use` is the mean number of requests at once since the
+    /// last decision.
     pub fn wanted(&mut self, now_ns: u64, midnight_ns: u64, in_use: f64) -> u32 {
         match &self.policy {
             Policy::Fixed(n) => *n,
@@ -218,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_policy_is_refused_in_one_line() {
+    fn an_invalid_policy_is_refused_in_one_line() {
         for text in ["", "0", "1", "-0.5", "NaN", "0.8,5,3", "0.8,a", "0.8,1,2,3"] {
             assert!(!Policy::tracking(text).unwrap_err().contains('\n'), "{text}");
         }

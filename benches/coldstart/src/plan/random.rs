@@ -48,7 +48,7 @@ impl Stream {
     /// The n-th number, uniform in the open interval (0, 1).
     #[inline]
     pub fn uniform(self, n: u64) -> f64 {
-        // 53 bits, and half of the last one: neither 0 nor 1 can come of it.
+        // 53 bits, and half of the last one, so that neither 0 nor 1 is possible.
         ((self.bits(n) >> 11) as f64 + 0.5) * (1.0 / (1u64 << 53) as f64)
     }
 

@@ -1,5 +1,5 @@
 //! Rules of the platforms, as data: each figure with its page and the day of the page or of its
-//! reading. What no page states has no figure here; it is a flag, or a note of the plan.
+//! reading. A value that no page states is not here; it is a flag, or a note of the plan.
 
 use super::bill::Price;
 use super::duration::SECOND_NS;
@@ -38,7 +38,7 @@ pub enum Currency {
 pub enum Quota {
     /// Megabytes of all instances together.
     MemoryMb(u64),
-    /// So many instances.
+    /// This many instances.
     Instances(u64),
     /// No quota.
     None,
@@ -62,7 +62,7 @@ pub struct Fact {
 pub struct Rules {
     /// Its name in the flag.
     pub name: &'static str,
-    /// How many instances there may be.
+    /// Limit on the number of instances.
     pub quota: Quota,
     /// How fast on-demand instances may be started.
     pub starts: StartLimit,
@@ -77,7 +77,7 @@ pub struct Rules {
     prices: &'static [(Currency, Price)],
     /// The figures with their sources.
     pub facts: &'static [Fact],
-    /// What a plan for this platform leaves out.
+    /// Rules that a plan for this platform leaves out.
     pub left_out: &'static [&'static str],
 }
 

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_that_nothing_meets_has_no_number() {
+    fn a_target_that_no_number_meets_has_no_answer() {
         let never = |_| {
             let all = Batch { served: 1, cold: 1, refused: 0 };
             Ok::<_, ()>(Tally::of(all))

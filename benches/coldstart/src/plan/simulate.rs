@@ -1,6 +1,6 @@
-//! One scenario, simulated: arrivals into a pool of instances, counts out. A long run is cut into
-//! parts with a warm-up each, and the parts run on all processors; how it is cut depends on the run
-//! alone, so that the result does not depend on how many processors there are.
+//! Simulation of one scenario: sends arrivals to a pool of instances, and counts. A long run is cut
+//! into parts with a warm-up each, and the parts run on all processors. The cuts depend on the run
+//! only, so that the result does not depend on the number of processors.
 
 use super::arrivals::{Generated, Shape};
 use super::cold::{ColdStarts, ColdTable};
@@ -14,7 +14,7 @@ use super::tally::Tally;
 use super::trace::{self, Trace};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// A part has at least so many requests.
+/// Smallest number of requests of a part.
 const PART_REQUESTS: u64 = 1_000_000;
 const MOST_PARTS: u64 = 16;
 /// Requests between two reports of progress.
@@ -47,7 +47,7 @@ pub struct Run {
     pub service: Distribution,
     /// Whether a trace's durations are used.
     pub durations: bool,
-    /// How long cold starts take.
+    /// Durations of cold starts.
     pub cold: ColdTable,
     /// The rules of each function.
     pub settings: Settings,
@@ -69,7 +69,7 @@ pub struct Run {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Part {
     number: u64,
-    /// It ends with so many requests, or with its time.
+    /// It ends after this many requests, or at its time.
     requests: u64,
     length_ns: u64,
     warm_up_ns: u64,
@@ -153,7 +153,7 @@ impl Run {
         let warm_up_requests = warm_up_ns as f64 / SECOND_NS as f64 * per_second;
         let affordable = (self.requests as f64 / (4.0 * warm_up_requests.max(1.0))) as u64;
         let parts = match day {
-            true => 1, // less than a day has one noon
+            true => 1, // a run shorter than a day has one noon
             false => (self.requests / PART_REQUESTS).min(MOST_PARTS).min(affordable).max(1),
         };
         let part = |number| Part {
@@ -272,7 +272,7 @@ impl Run {
     /// If the run replays a trace.
     pub fn watch(&self, observer: &mut impl Observer) -> (Usage, Vec<u64>) {
         let Arrivals::Generated { shape, per_second } = self.arrivals else {
-            panic!("a trace is not watched");
+            panic!("a trace cannot be observed");
         };
         self.observe(&self.parts()[0], shape, per_second, observer, &AtomicU64::new(0))
     }

@@ -1,5 +1,5 @@
-//! Sizing for the bench's advice, a small plan: how many provisioned instances leave 5, 1 and 0.1 %
-//! of Poisson requests outside, their idle cost, and how far the unknown values change that.
+//! Sizing for the bench's advice, a small plan: the numbers of provisioned instances that leave 5,
+//! 1 and 0.1 % of Poisson requests cold, their idle cost, and the effect of unknown values.
 
 use super::arrivals::Shape;
 use super::bill;
@@ -21,9 +21,9 @@ use std::sync::atomic::AtomicU64;
 const REQUESTS: u64 = 100_000;
 /// Rates above which the keep-alive's warm-up would take long.
 const MOST_RATE: f64 = 10_000.0;
-/// The shares that numbers are given for.
+/// The shares of cold requests for which numbers are given.
 pub const SHARES: [f64; 3] = [0.05, 0.01, 0.001];
-/// The keep-alive that numbers are given for beside none at all.
+/// The keep-alive for which numbers are given, besides none.
 pub const KEEP_ALIVE_S: u64 = 60;
 
 /// Sizes for one rate.
@@ -31,9 +31,9 @@ pub const KEEP_ALIVE_S: u64 = 60;
 pub struct Sizing {
     /// Rate x mean seconds, rounded up.
     pub mean: u32,
-    /// The share outside of so many.
+    /// The share of cold requests with that number.
     pub outside_of_mean: f64,
-    /// For each of [`SHARES`], where idle on-demand instances are ended at once.
+    /// The number for each of [`SHARES`], if idle on-demand instances end at once.
     pub without_keep_alive: [Option<u32>; 3],
     /// The same with a keep-alive of [`KEEP_ALIVE_S`].
     pub with_keep_alive: Option<[Option<u32>; 3]>,

@@ -50,17 +50,17 @@ pub struct Sweep {
     pub source: Source,
     /// Requests of each scenario; `None`: as many as fit into `length_ns`, or all of a trace.
     pub requests: Option<u64>,
-    /// Length of each scenario, where it has no number of requests.
+    /// Length of each scenario, if it has no number of requests.
     pub length_ns: Option<u64>,
-    /// How long a warm request takes.
+    /// Service time of a warm request.
     pub service: Distribution,
     /// Whether a trace's durations are used in its place.
     pub durations: bool,
     /// Cold starts, with a name where there are several.
     pub colds: Vec<(String, ColdTable)>,
-    /// How many provisioned instances.
+    /// Provisioned instances.
     pub ask: Ask,
-    /// How long an idle instance is kept.
+    /// Keep-alive of idle instances.
     pub keep_alives_ns: Vec<u64>,
     /// Memory settings of the function.
     pub memories_mib: Vec<u64>,
@@ -68,11 +68,11 @@ pub struct Sweep {
     pub reuse: Reuse,
     /// Requests that an instance serves at once.
     pub concurrency: u32,
-    /// Who shares the arrivals.
+    /// Functions that share the arrivals.
     pub functions: Functions,
     /// Instances that there may be; `None`: the quota.
     pub most_instances: Option<u64>,
-    /// How much longer than its service time a request holds its instance.
+    /// Time for which a request holds its instance after its service time.
     pub hold_ns: u64,
     /// The platform.
     pub rules: &'static Rules,
@@ -80,7 +80,7 @@ pub struct Sweep {
     pub starts: StartLimit,
     /// Whether the beginning is left out.
     pub warm_up: bool,
-    /// Of all random numbers.
+    /// Seed of all random numbers.
     pub seed: u64,
 }
 
@@ -100,7 +100,7 @@ pub struct Scenario {
     pub name: String,
     /// Provisioned instances: the number, or the most that a policy had.
     pub provisioned: u64,
-    /// How long an idle instance was kept.
+    /// Keep-alive of idle instances.
     pub keep_alive_ns: u64,
     /// The function's memory.
     pub memory_mib: u64,
@@ -110,7 +110,7 @@ pub struct Scenario {
     pub found: bool,
     /// A search found no number that meets the target, and this is the largest.
     pub failed: bool,
-    /// Tried on the way to the answer.
+    /// A step of the search for the answer.
     pub on_the_way: bool,
     /// The counts.
     pub tally: Tally,

@@ -14,9 +14,9 @@ const MOST_BATCHES: usize = 64;
 pub struct Batch {
     /// Requests that were served.
     pub served: u64,
-    /// Those of them that met a cold start.
+    /// The part of them that met a cold start.
     pub cold: u64,
-    /// Requests that were not.
+    /// Requests that were refused.
     pub refused: u64,
 }
 
@@ -72,7 +72,7 @@ impl Default for Tally {
 }
 
 impl Tally {
-    /// So many requests and nothing else.
+    /// A tally of this many requests and nothing else.
     pub fn of(all: Batch) -> Self {
         Self { all, batches: vec![all], ..Self::default() }
     }
@@ -102,7 +102,7 @@ impl Tally {
     /// Ends the counting of one part of the run.
     pub fn finish(&mut self, usage: Usage) {
         self.all.add(&self.open);
-        // A batch that is not full would weigh as much as a full one.
+        // A partial batch would have the weight of a full one.
         let open = std::mem::take(&mut self.open);
         if self.batches.is_empty() {
             self.batches.push(open);

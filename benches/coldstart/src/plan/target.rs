@@ -95,7 +95,7 @@ impl FromStr for Target {
                 };
                 Ok(Self::Latency { q, ns: duration::parse(limit).map_err(|e| wrong(&e))? })
             }
-            other => Err(wrong(&format!("`{other}` is not known"))),
+            other => Err(wrong(&format!("unknown quantity `{other}`"))),
         }
     }
 }
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_target_is_refused_in_one_line() {
+    fn an_invalid_target_is_refused_in_one_line() {
         for text in ["", "cold", "cold<=", "cold<=101%", "cold<=-1%", "p98<=1s", "p99<=5", "x<=1"] {
             let error = text.parse::<Target>().unwrap_err();
             assert!(!error.contains('\n') && error.contains("cold<=SHARE%"), "{error}");

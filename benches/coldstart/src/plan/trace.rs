@@ -16,11 +16,11 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// No line of a trace is longer; one of Azure's tables has 1440 columns.
+/// Longest line of a trace; one of Azure's tables has 1440 columns.
 const LINE_LIMIT_BYTES: u64 = 64 << 10;
-/// The most rows of a trace that has to be sorted: 24 bytes each in memory.
+/// Largest number of rows of a trace that has to be sorted: each takes 24 bytes of memory.
 const SORTED_ROWS: usize = 2_000_000;
-/// The most functions of a trace.
+/// Largest number of functions of a trace.
 const FUNCTIONS: usize = 10_000;
 const MINUTE_NS: u64 = 60 * SECOND_NS;
 
@@ -139,7 +139,7 @@ impl Trace {
         Self::stamps(path)
     }
 
-    /// How many there are.
+    /// Number of arrivals.
     pub fn requests(&self) -> u64 {
         self.requests
     }
@@ -418,7 +418,7 @@ impl Entries<'_> {
     /// The next arrival.
     ///
     /// # Errors
-    /// [`Error`]: the file has become another one.
+    /// [`Error`]: the file has changed.
     pub fn next_entry(&mut self) -> Result<Option<Entry>, Error> {
         match &mut self.source {
             Source::Stamps { lines, first, last_ns } => {
@@ -562,7 +562,7 @@ fn stamp(text: &str) -> Result<i128, String> {
     })
 }
 
-/// A duration in seconds, as traces have it, in nanoseconds.
+/// A duration in nanoseconds, from a trace's seconds.
 fn service(text: &str) -> Result<u64, String> {
     if text.starts_with('-') {
         return Err(format!("the duration `{text}` is negative"));

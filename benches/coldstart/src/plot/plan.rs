@@ -211,7 +211,7 @@ pub fn latencies(plan: &Plan, scenarios: &[Scenario], width: f64) -> String {
                 // Beyond ten requests there is nothing to see.
                 let slower = (1.0 - up_to).max(10.0 / scenario.tally.latency.count() as f64);
                 if up_to < 0.1 {
-                    continue; // the quickest tenth would take up most of the plot
+                    continue; // otherwise the quickest tenth would fill most of the plot
                 }
                 let moved = points.last().is_none_or(|&(x, y): &(f64, f64)| {
                     (1.0 / slower) / x > 1.02 || ns as f64 / y > 1.02

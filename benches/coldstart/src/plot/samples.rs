@@ -1,5 +1,4 @@
-//! Plot of every sample as a dot on one logarithmic axis of time, with the median and its interval:
-//! it shows what a single number hides.
+//! Plot of every sample as a dot on one logarithmic axis of time, with the median and its interval.
 
 use super::{Canvas, Group, fit};
 use crate::results::{Results, Run};

@@ -65,6 +65,7 @@ fn advice(row: &Guidance, with_text: bool) -> Markup {
                         " · 95 % CI " (interval_of(interval, row.unit))
                     }
                 }
+                @if let Some(text) = &row.explanation { div.small.muted { (text) } }
             }
             div.share {
                 @if let Some(share) = row.max_share {
@@ -93,7 +94,7 @@ pub fn platform(results: &Results) -> Markup {
             h2 { "On the platform" }
             p.muted {
                 "Medians by the platform's own log; the round trip and the rest by this client's \
-                 clock. What is aside is kept in results.json and counted nowhere."
+                 clock. Samples that are aside are kept in results.json and not counted."
             }
             ul { @for line in lines { li.derived { (line) } } }
         }
@@ -164,7 +165,7 @@ fn noise(results: &Results) -> Markup {
         .filter_map(|(what, run)| Some(format!("{what}: {}", run.noise()?)))
         .collect();
     html! { @if !noisy.is_empty() {
-        p { strong { "Noisy: " } "repeat these on a quiet machine before you rely on them." }
+        p { strong { "Noisy: " } "repeat these on a quiet machine before you use them." }
         ul { @for line in noisy { li.derived { (line) } } }
     } }
 }

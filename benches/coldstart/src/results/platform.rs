@@ -19,7 +19,7 @@ pub enum ColdBy {
 }
 
 impl ColdBy {
-    /// As flags and results have it.
+    /// The name in flags and results.
     pub fn name(self) -> &'static str {
         match self {
             Self::NewVersion => "new-version",
@@ -46,7 +46,7 @@ pub enum Aside {
 }
 
 impl Aside {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [Self; 5] = [
         Self::WarmInstead,
         Self::ColdInstead,
@@ -55,7 +55,7 @@ impl Aside {
         Self::Throttled,
     ];
 
-    /// As results have it.
+    /// The name in results.
     pub fn name(self) -> &'static str {
         match self {
             Self::WarmInstead => "warm_instead",
@@ -79,10 +79,10 @@ pub enum ReadFrom {
     File,
 }
 
-/// One sample's numbers of the platform. `None`: the platform does not say it.
+/// One sample's numbers of the platform; `None` if the platform does not report the number.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PlatformTimes {
-    /// The platform's identity of the request, or of the instance where it has only that.
+    /// The platform's id of the request, or of the instance if it has only that.
     pub request_id: String,
     /// When the request was sent, by this machine's clock, UTC, RFC 3339; `None` when imported
     /// from a file without it.
@@ -90,30 +90,30 @@ pub struct PlatformTimes {
     /// The platform's own sum of the start (SCF `Coldstart`, Lambda `Init Duration`, FC the time of
     /// `CreateSuccess`). Never comparable with a `total_ns`.
     pub platform_ns: Option<u64>,
-    /// How long the handler ran, as the platform says.
+    /// Duration of the handler, as the platform reports it.
     pub handler_ns: Option<u64>,
     /// `total_ns` less `platform_ns`, `handler_ns` and `warm_round_trip_ns`: scheduling and
-    /// gateway, the part that no log shows. Below zero where the platform's whole milliseconds
-    /// round it there.
+    /// gateway, which no log shows. It may be negative, because the platform rounds to whole
+    /// milliseconds.
     pub residual_ns: Option<i64>,
     /// A request to a warm instance on the same connection just before, less its handler's time.
     pub warm_round_trip_ns: Option<u64>,
-    /// Whether the line has no time for a pull: cached, or nothing to pull.
+    /// Whether the line has no time for a pull: the image was cached, or there was nothing to pull.
     pub cached: Option<bool>,
-    /// Where the line was read.
+    /// The source of the line.
     pub read_from: Option<ReadFrom>,
-    /// Why the sample is not counted; `None` when it is.
+    /// Why the sample is not counted; `None` if it is counted.
     pub aside: Option<Aside>,
 }
 
-/// What the samples of a run on a platform have in common.
+/// Values that the samples of a run on a platform have in common.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PlatformRun {
     /// The region; `None` when imported.
     pub region: Option<String>,
     /// The function's memory setting, in MiB.
     pub memory_mib: Option<u64>,
-    /// How instances were made to be new; `None` for provisioned ones and when imported.
+    /// How new instances were forced; `None` for provisioned ones and for imports.
     pub cold_by: Option<ColdBy>,
     /// Samples that were expected to be cold and were not.
     pub warm_instead: u64,
@@ -125,15 +125,15 @@ pub struct PlatformRun {
     pub logs_conflict: u64,
     /// Requests that the platform refused because too many ran at once.
     pub throttled: u64,
-    /// Lines that the log had more than once, all the same; each was counted once.
+    /// Identical lines that the log had more than once; each was counted once.
     pub lines_twice: u64,
-    /// Starts of provisioned instances, done ahead, as the platform's line has them.
+    /// Starts of provisioned instances, as the platform's lines report them.
     #[serde(default)]
     pub ahead_ns: Vec<u64>,
 }
 
 impl PlatformRun {
-    /// Counts again what is aside.
+    /// Recounts the samples that are aside.
     pub fn count(&mut self, samples: &[Sample]) {
         let of = |aside: Aside| samples.iter().filter(|s| s.aside() == Some(aside)).count() as u64;
         self.warm_instead = of(Aside::WarmInstead);
@@ -150,8 +150,8 @@ impl Sample {
         self.on_platform.as_ref()?.aside
     }
 
-    /// Whether it stands in medians and intervals: no failure, and known to be what it was taken
-    /// for.
+    /// Whether it counts in medians and intervals: it has not failed, and the log confirms its
+    /// kind.
     pub fn counts(&self) -> bool {
         self.error.is_none() && self.aside().is_none()
     }

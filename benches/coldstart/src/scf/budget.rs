@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn the_plan_says_how_long_the_pace_makes_the_run() {
+    fn the_plan_states_the_duration_of_the_run() {
         let of = |bursts: &[u64], scenario, samples, new_a_minute| {
             let item = |&burst| Item { burst, scenario, ..extent().items[0] };
             let items = bursts.iter().map(item).collect();
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_platform_would_refuse_is_refused_first() {
+    fn a_run_that_the_platform_would_refuse_is_refused_before() {
         let burst = |burst| {
             let mut of = extent();
             of.items[0].burst = burst;

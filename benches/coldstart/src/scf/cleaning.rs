@@ -48,10 +48,9 @@ pub fn clean_up(
             }
             Kind::Namespace => account.delete_namespace(&entry.name, ledger).map(|gone| {
                 if !gone {
-                    cleaned.notes.push(format!(
-                        "namespace {} has other functions in it, and stays",
-                        entry.name
-                    ));
+                    cleaned
+                        .notes
+                        .push(format!("namespace {} has other functions, and is kept", entry.name));
                 }
             }),
             Kind::Tag => {

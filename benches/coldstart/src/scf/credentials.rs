@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_goes_before_the_profile_and_halves_are_refused() {
+    fn the_environment_precedes_the_profile_and_an_incomplete_key_is_refused() {
         let home = tempfile::tempdir().unwrap();
         let nobody = with(&[], home.path()).unwrap_err();
         assert!(nobody.contains(ID) && nobody.contains("default.credential"), "{nobody}");

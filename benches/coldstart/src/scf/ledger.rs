@@ -79,8 +79,8 @@ pub enum LedgerError {
     },
     /// The file cannot be written; the run then creates nothing.
     #[error(
-        "the ledger `{path}` cannot be written: {source}; nothing is made in an account that \
-             is not written down first"
+        "the ledger `{path}` cannot be written: {source}; a run makes nothing that the ledger \
+         does not list first"
     )]
     Write {
         /// The file.
@@ -99,7 +99,7 @@ pub enum LedgerError {
     /// The ledger names a resource that no run creates.
     #[error(
         "`{path}` names {what} `{name}`, which no run of coldstart makes: nothing was deleted. \
-         Take the line out, and look at how it came there"
+         Remove the line, and find out who wrote it"
     )]
     Foreign {
         /// The file.
@@ -120,8 +120,8 @@ pub enum LedgerError {
     },
     /// The run's process still exists.
     #[error(
-        "the run {run} that writes `{path}` is still going on (process {process}): wait for it, or \
-         end it and its own cleaning up"
+        "the run {run} that writes `{path}` is not over (process {process}); wait for it, or end \
+         it, and it cleans up"
     )]
     Alive {
         /// The file.
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_about_to_be_made_is_on_the_disk_first() {
+    fn a_resource_is_on_disk_before_its_creation() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/ledger.json");
         let mut file = LedgerFile::begin(&path, ledger()).unwrap();

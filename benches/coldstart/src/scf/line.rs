@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_was_cut_gives_its_numbers_or_none() {
+    fn a_truncated_line_gives_its_numbers_or_none() {
         for row in &STARTS {
             for end in 0..row.1.len() {
                 match read(&row.1[..end]) {
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn phases_go_where_the_schema_has_them() {
+    fn phases_become_the_schemas_fields() {
         let mut sample = Sample::default();
         report(&STARTS[1]).fill(&mut sample);
         let of = sample.on_platform.clone().unwrap();

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_that_prints_the_platforms_line_is_not_believed() {
+    fn a_line_of_the_platforms_form_that_a_function_prints_is_ignored() {
         let result = |kind: &str| {
             let log = json!({ "SCF_Type": kind, "SCF_Message": "Init Report\nRequestId: a" });
             json!({ "TopicId": "t", "LogJson": log.to_string() })

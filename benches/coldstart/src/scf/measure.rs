@@ -191,7 +191,7 @@ pub fn measure(
         let state = account.create_function(function, ledger)?;
         if state.ignores_platform_log {
             return Err(unfit(
-                "the platform leaves its own lines out of the log (IgnoreSysLog): without them no \
+                "the platform leaves its own lines out of the log (IgnoreSysLog); without them no \
                  start can be recognised",
             ));
         }
@@ -529,7 +529,7 @@ impl<'a> Bench<'a> {
         self.invocations_left = self
             .invocations_left
             .checked_sub(item.burst * 3)
-            .ok_or_else(|| unfit("more calls than the plan has: a fault of coldstart's own"))?;
+            .ok_or_else(|| unfit("more calls than the plan has: a bug of coldstart"))?;
         let function = &self.of.functions[item.function].name;
         let (control, event) = (&self.of.control.name, &self.of.event);
         let lanes = &self.lanes[..item.burst as usize];
@@ -783,7 +783,7 @@ impl Bench<'_> {
             match self.look(usize::MAX) {
                 Err(error) if error.is_interrupted() => return Err(error),
                 Err(error) if Instant::now() >= until => {
-                    self.results.notes.push(format!("the log service could not be asked: {error}"));
+                    self.results.notes.push(format!("the log service did not answer: {error}"));
                     break;
                 }
                 _ => {}

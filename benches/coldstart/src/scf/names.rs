@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_ours_or_they_are_not() {
+    fn recognises_names_that_a_run_can_have_made() {
         let run = RunId::parse("0a1b2c3d").unwrap();
         let name = run.function("Echo_web/128");
         assert_eq!(name, "firstbyte-bench-0a1b2c3d-echo-web-128");

@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn no_minute_has_more_new_instances_than_it_may() {
+    fn no_minute_has_more_new_instances_than_permitted() {
         let start = Instant::now();
         let went = turns(&mut Pace::new(9), start, 4, 6);
         assert_eq!(went, [0, 1, 61, 62, 122, 123], "two of four fit into nine");
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_fit_at_all_wait_for_an_empty_minute() {
+    fn a_turn_above_the_limit_waits_for_an_empty_minute() {
         let start = Instant::now();
         assert_eq!(turns(&mut Pace::new(3), start, 8, 3), [0, 61, 122]);
         let mut pace = Pace::new(3);
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_throttled_is_backed_off_longer_each_time() {
+    fn each_throttling_makes_the_pause_longer() {
         let (start, at) = (Instant::now(), Duration::from_secs);
         let mut pace = Pace::new(NEW_A_MINUTE);
         let mut pauses = Vec::new();
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn no_second_has_more_requests_of_an_action_than_it_may() {
+    fn no_second_has_more_requests_of_an_action_than_permitted() {
         let start = Instant::now();
         for (action, most) in [("PublishVersion", 20), ("GetFunction", 100), ("SearchLog", 100)] {
             let mut turns = Turns::default();

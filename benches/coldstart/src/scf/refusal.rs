@@ -179,8 +179,8 @@ pub fn status(number: i64) -> Option<(&'static str, Phase, &'static str)> {
             "pull and start together took over \
                  InitTimeout: a smaller image, or `--init-timeout SECONDS`",
         ),
-        499 => ("RequestCanceled", Phase::Start, "the request was ended from outside"),
-        500 => ("InternalError", Phase::Start, "the platform's own fault: run again"),
+        499 => ("RequestCanceled", Phase::Start, "the request was cancelled"),
+        500 => ("InternalError", Phase::Start, "the platform's own failure: run again"),
         _ => return None,
     })
 }

@@ -1,5 +1,5 @@
-//! The engine that was asked for, where none can be started: on another system than Linux. Results
-//! are read, compared, drawn and planned with there.
+//! Start of an engine on systems other than Linux, which always fails: there the program only
+//! reads, compares, draws and plans with results.
 
 use crate::cli::RunArgs;
 use coldstart::engine::{Engine, Target};
@@ -7,7 +7,7 @@ use coldstart::work::Work;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// Starts nothing.
+/// Always fails.
 pub fn start_engine(
     args: &RunArgs,
     _targets: &[Target],

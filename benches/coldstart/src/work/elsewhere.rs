@@ -1,20 +1,21 @@
-//! What work/disk.rs is on Linux, on other systems: nothing is measured there.
+//! Page cache and placement of files, on systems other than Linux, where the bench measures
+//! nothing.
 
 use std::fs::File;
 use std::io;
 use std::path::Path;
 
-/// `false`: nothing is evicted.
+/// Always `false`.
 pub(super) fn has_left_memory(_file: &File) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Nothing is dropped.
+/// Does nothing.
 pub(super) fn drop_pages(_file: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// There is no such flag.
+/// Always fails: these systems have no such flag.
 pub(super) fn spread(_path: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }

@@ -1,4 +1,4 @@
-//! Shared by the tests: small images of small programs, and an engine in a folder of its own.
+//! Helpers of the tests: small images of small programs, and an engine in a folder of its own.
 
 #![allow(dead_code)] // each test file uses its part
 
@@ -19,20 +19,20 @@ use tempfile::TempDir;
 /// The built coldstart, which is also the sandbox's helper.
 pub const COLDSTART: &str = env!("CARGO_BIN_EXE_coldstart");
 
-/// An engine, what it works in, and what stops it.
+/// An engine, its folder, and its stop flag.
 pub struct Bench {
     pub engine: Embedded,
     pub folder: TempDir,
     pub stop: Arc<AtomicBool>,
-    /// Every bench keeps to the same two cores, so that one beside another would be late for its
-    /// deadlines.
+    /// Lock of the two cores that every bench uses: two at once would miss their deadlines.
     _alone: MutexGuard<'static, ()>,
 }
 
 static ALONE: Mutex<()> = Mutex::new(());
 
 impl Bench {
-    /// An engine for the program with that fault; `None`, said aloud, where this machine cannot.
+    /// An engine for the program with this fault; `None`, with a message, if this machine cannot
+    /// run it.
     pub fn of(fault: &str, deadline: Duration) -> Option<Self> {
         if skip_without_sandbox() {
             return None;
@@ -59,7 +59,7 @@ impl Bench {
         Self::run_by(None, image, ask, deadline, limits)
     }
 
-    /// With `runtime` to create and start.
+    /// An engine that creates and starts with `runtime`.
     pub fn run_by(
         runtime: Option<&str>,
         image: Image,
@@ -119,7 +119,7 @@ pub fn skip_without_sandbox() -> bool {
             eprintln!("skipped: {error}");
             true
         }
-        // The program is not there, so `execve` fails, as it should: the walls could be built.
+        // The program does not exist, so `execve` fails as expected: the sandbox could be set up.
         Ok(instance) => {
             launcher.end(instance).expect("ended");
             false
@@ -128,7 +128,7 @@ pub fn skip_without_sandbox() -> bool {
     }
 }
 
-/// programs/function.c with one fault, static.
+/// Compiles programs/function.c with one fault, statically.
 pub fn compile(fault: &str) -> Option<Vec<u8>> {
     let folder = tempfile::tempdir().expect("a folder");
     let program = folder.path().join("app");
@@ -144,7 +144,7 @@ pub fn compile(fault: &str) -> Option<Vec<u8>> {
     built.then(|| std::fs::read(&program).expect("just built"))
 }
 
-/// An image of one layer (not compressed) that holds `program` as /app.
+/// An image of one layer (not compressed) that contains `program` as /app.
 pub fn image(program: &[u8], architecture: &str) -> Image {
     let parts = parts(program, architecture);
     let layer = parts.layer.clone();

@@ -1,18 +1,18 @@
-/* One small server with one fault, chosen when it is compiled: what a bench must see and name.
+/* Small server with one fault, which is chosen at compile time; the bench must report it.
  *   GOOD       answers {"ok":true}
  *   LOOPBACK   listens on 127.0.0.1 only, which a platform cannot reach
  *   DEAF       never listens
  *   EXITS      prints a line and exits with code 3
  *   WRONG      answers 500
- *   WEB        answers GET alone, and 405 to all else
+ *   WEB        answers GET only, and 405 to other methods
  *   ELSEWHERE  listens on port 8081
  *   FICKLE     answers the time, differently each time
  *   MUTE       listens and never answers
  *   ABORTS     listens, and aborts on the first request
  *   HUNGRY     touches 256 MiB before it listens
  *   BUSY       computes for 200 ms of processor time before it listens
- *   LOOKS      answers with what it sees of its sandbox
- *   CALLS=N    answers with what 127.0.0.1:N sends first, or the error in calling it */
+ *   LOOKS      answers with facts about its sandbox
+ *   CALLS=N    answers with the first bytes from 127.0.0.1:N, or the error of the call */
 #include <errno.h>
 #include <arpa/inet.h>
 #include <netinet/in.h>

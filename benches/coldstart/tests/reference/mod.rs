@@ -1,6 +1,6 @@
-//! Reference simulator, slow and simple: all instances in one list, searched for each request,
-//! without sorting and without delayed work. The fast simulator is compared with it, event by
-//! event.
+//! Reference simulator, slow and simple: all instances are in one list, which is searched for each
+//! request, without sorting and without delayed work. Tests compare the fast simulator with it,
+//! event by event.
 
 use coldstart::plan::arrivals::Generated;
 use coldstart::plan::cold::ColdStarts;
@@ -8,7 +8,7 @@ use coldstart::plan::pool::{Observer, Request, Reuse, Served};
 use coldstart::plan::random::{Purpose, Stream};
 use coldstart::plan::simulate::{Arrivals, Run};
 
-/// What became of one request.
+/// Result of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     Served { how: Served, instance: u32, latency_ns: u64 },
@@ -21,7 +21,7 @@ impl Event {
     }
 }
 
-/// Keeps every event.
+/// Observer that keeps every event.
 #[derive(Default)]
 pub struct Seen {
     pub events: Vec<Event>,
@@ -44,7 +44,7 @@ impl Observer for Seen {
     }
 }
 
-/// Keeps nothing.
+/// Observer that keeps nothing.
 pub struct NoObserver;
 
 impl Observer for NoObserver {
@@ -65,7 +65,7 @@ struct Instance {
 /// The events of a run without warm-up, of a fixed number of provisioned instances.
 pub fn simulate(run: &Run) -> Vec<Event> {
     let Arrivals::Generated { shape, per_second } = run.arrivals else {
-        panic!("no trace here");
+        panic!("the reference does not support traces");
     };
     let settings = &run.settings;
     let n = settings.provision.at_start(0);

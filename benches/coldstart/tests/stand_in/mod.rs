@@ -1,5 +1,5 @@
-//! The platform played on this machine, and a gate before it that counts requests and can end a
-//! client at one of them.
+//! The emulated API on this machine, and a gate before it that counts requests and can end a client
+//! at one of them.
 
 #![allow(dead_code)] // each test file uses its part
 
@@ -16,16 +16,16 @@ use std::thread;
 use tc3::{Call, Credential, sign};
 use tempfile::TempDir;
 
-/// The key that the stand-in takes.
+/// The key that the stand-in accepts.
 pub const KEY: [(&str, &str); 2] =
     [("TENCENTCLOUD_SECRET_ID", "test-id"), ("TENCENTCLOUD_SECRET_KEY", "test-key")];
-/// The API's own key: never to be seen anywhere.
+/// The API's secret key, which must never be printed.
 pub const SECRET: &str = "test-key";
-/// What the stand-in runs whatever an image is called.
+/// The image that the stand-in runs, independent of the requested name.
 pub const IMAGE: &str = "ccr.ccs.tencentyun.com/team/function:v1@sha256:\
                          0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a";
 
-/// `firstbyte`, beside coldstart; built if it is not there yet.
+/// The program `firstbyte`, beside coldstart; it is built if it does not exist.
 fn firstbyte() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -51,7 +51,7 @@ pub struct StandIn {
 }
 
 impl StandIn {
-    /// With faults; `None`, said aloud, where this machine cannot.
+    /// Starts it with faults; `None`, with a message, if this machine cannot.
     pub fn start(faults: &[&str]) -> Option<Self> {
         if skip_without_sandbox() {
             return None;
@@ -83,12 +83,12 @@ impl StandIn {
         Some(Self { child, home, address })
     }
 
-    /// What a call of the API answers.
+    /// The answer of a call of the API.
     pub fn call(&self, action: &str, body: &Value) -> Value {
         call(&self.address, action, body)
     }
 
-    /// Ends all faults: what a test asks itself is not to be refused.
+    /// Ends all faults, so that requests of the test itself are not refused.
     pub fn clear(&self) {
         let reply = ureq::post(format!("http://{}/control", self.address))
             .header("content-type", "application/json")
@@ -96,7 +96,7 @@ impl StandIn {
         assert!(reply.is_ok_and(|reply| reply.status() == 200), "the control path");
     }
 
-    /// The names of all faults that there are.
+    /// The names of all faults.
     pub fn faults() -> Vec<String> {
         let refused = Command::new(firstbyte())
             .args(["run", "--image", "none", "--api", "127.0.0.1:0", "--fault", "none"])
@@ -110,7 +110,7 @@ impl StandIn {
         names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
     }
 
-    /// Everything that is there: functions of every namespace, and the namespaces of runs.
+    /// All resources: functions of every namespace, and the namespaces of runs.
     pub fn everything(&self) -> Vec<String> {
         let namespaces = self.call("ListNamespaces", &serde_json::json!({}));
         let names = |of: &Value, list: &str, name: &str| -> Vec<String> {
@@ -138,7 +138,7 @@ impl Drop for StandIn {
     }
 }
 
-/// Calls every function of the runs' namespace once, without a version: then it has a warm
+/// Calls every function of the runs' namespace once, without a version, so that each has a warm
 /// instance.
 pub fn warm_latest(address: &str) {
     let namespace = serde_json::json!({ "Namespace": "firstbyte-bench" });
@@ -152,7 +152,7 @@ pub fn warm_latest(address: &str) {
     }
 }
 
-/// What GetFunction says of each function of the runs' namespace.
+/// The answer of GetFunction for each function of the runs' namespace.
 pub fn functions(address: &str) -> Vec<Value> {
     let namespace = serde_json::json!({ "Namespace": "firstbyte-bench" });
     let functions = call(address, "ListFunctions", &namespace);
@@ -164,7 +164,7 @@ pub fn functions(address: &str) -> Vec<Value> {
     functions["Functions"].as_array().expect("a list").iter().map(about).collect()
 }
 
-/// A signed call of the API.
+/// Makes a signed call of the API.
 fn call(address: &str, action: &str, body: &Value) -> Value {
     let (host, payload) = (address.to_owned(), body.to_string());
 
@@ -225,7 +225,7 @@ impl Bench {
         command
     }
 
-    /// Without any flag but these.
+    /// The command with only these flags.
     pub fn bare(&self, flags: &[&str]) -> Command {
         let mut command = Command::new(COLDSTART);
         command.current_dir(self.folder.path()).env_clear().envs(KEY);
@@ -257,7 +257,7 @@ impl Bench {
     }
 }
 
-/// How a process ended, and what it said.
+/// The end of a process, and its output.
 pub struct Ended {
     pub code: Option<i32>,
     pub said: String,
@@ -267,7 +267,7 @@ impl Ended {
     pub fn of(output: Output) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let said = text(&output.stdout) + &text(&output.stderr);
-        assert!(!said.contains(SECRET), "the key is in what it says: {said}");
+        assert!(!said.contains(SECRET), "the output contains the key: {said}");
         Self { code: output.status.code(), said }
     }
 
@@ -284,7 +284,7 @@ impl Ended {
     }
 }
 
-/// What the gate does with the request that it is set to.
+/// The time at which the gate acts on a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum At {
     /// Before the platform has seen it.
@@ -295,7 +295,7 @@ pub enum At {
 
 type Ending = Box<dyn FnMut() + Send>;
 
-/// Forwards requests to the stand-in, and does something at one of them.
+/// Forwards requests to the stand-in, and runs an action at one of them.
 pub struct Gate {
     pub address: String,
     set: Arc<Mutex<Option<(String, At, Ending)>>>,
@@ -318,13 +318,13 @@ impl Gate {
         gate
     }
 
-    /// Does `ending` at the next request of that action.
+    /// Runs `ending` at the next request of this action.
     pub fn set(&self, action: &str, at: At, ending: impl FnMut() + Send + 'static) {
         let mut set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
         *set = Some((action.to_owned(), at, Box::new(ending)));
     }
 
-    /// The actions that came, each once, in the order in which they first came.
+    /// The received actions, each once, in the order of their first request.
     pub fn actions(&self) -> Vec<String> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let mut once = Vec::new();
@@ -337,7 +337,7 @@ impl Gate {
     }
 }
 
-/// One connection, request by request; ends when either side does.
+/// Serves one connection, request by request, until either side ends.
 fn forward(
     client: &TcpStream,
     to: &str,

@@ -1,6 +1,7 @@
-//! What cores.rs is on Linux, on other systems: nothing is measured there, so no core is chosen.
+//! Choice of cores for systems other than Linux, where the benches measure nothing: it chooses
+//! none.
 
-/// The cores of a run: none are chosen.
+/// The cores of a run; none on these systems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cores {
     /// `None`.
@@ -10,16 +11,16 @@ pub struct Cores {
 }
 
 impl Cores {
-    /// Chooses none.
+    /// Chooses no core.
     pub fn choose() -> Self {
         Self { harness: None, instance: None }
     }
 
-    /// Keeps nothing anywhere.
+    /// Does nothing on these systems.
     pub fn pin_harness(&self) -> Pinned {
         Pinned(())
     }
 }
 
-/// As on Linux, where it restores the thread's cores.
+/// The guard's type; on Linux it restores the thread's cores.
 pub struct Pinned(());

@@ -7,7 +7,7 @@ use serde::Serialize;
 /// Quantiles of one moment, in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Quantiles {
-    /// How many samples there are.
+    /// Number of samples.
     pub n: usize,
     /// The first quartile.
     pub p25_ns: f64,
@@ -33,7 +33,7 @@ pub struct Ratio {
 /// A median with the ends of its 95 % interval, in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Median {
-    /// How many samples there are.
+    /// Number of samples.
     pub n: usize,
     /// The median.
     pub p50_ns: f64,
@@ -96,8 +96,9 @@ impl Quantiles {
 
 impl Ratio {
     /// Ratio of `ours` to `theirs`, sample by sample of the same round. Rounds are drawn
-    /// repeatedly, with both programs' samples (Efron's percentile bootstrap, paired, so that what
-    /// slows a round down cancels out). The seed is fixed. `None` without a round that both have.
+    /// repeatedly, with both programs' samples (Efron's percentile bootstrap, paired, so that an
+    /// influence on a whole round cancels out). The seed is fixed. `None` without a round that both
+    /// have.
     pub fn of(ours: &[Option<f64>], theirs: &[Option<f64>]) -> Option<Self> {
         let rounds = common(ours, theirs);
         let ratio = |rounds: &[(f64, f64)], q| {
@@ -114,7 +115,7 @@ impl Ratio {
     }
 }
 
-/// The rounds that both programs have a sample of.
+/// The rounds for which both programs have a sample.
 fn common(ours: &[Option<f64>], theirs: &[Option<f64>]) -> Vec<(f64, f64)> {
     ours.iter().zip(theirs).filter_map(|(a, b)| Some(((*a)?, (*b)?))).collect()
 }
@@ -127,8 +128,8 @@ fn quantiles(rounds: &[(f64, f64)], q: f64) -> Option<[f64; 2]> {
     Some([of(|round| round.0)?, of(|round| round.1)?])
 }
 
-/// The 95 % percentile-bootstrap interval of a statistic of rounds. `None` without a round, or
-/// where the statistic is not defined.
+/// The 95 % percentile-bootstrap interval of a statistic of rounds. `None` without a round, or if
+/// the statistic is undefined.
 fn bootstrap(rounds: &[(f64, f64)], of: impl Fn(&[(f64, f64)]) -> Option<f64>) -> Option<Interval> {
     let mut random = fastrand::Rng::with_seed(0x5eed);
     let mut drawn = rounds.to_vec();
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn the_interval_holds_the_ratio_and_has_a_width() {
+    fn the_interval_contains_the_ratio_and_has_a_width() {
         let theirs: Vec<_> =
             (0..200).map(|round| Some(100.0 + f64::from(round * 37 % 101))).collect();
         let ours: Vec<_> =
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn the_interval_of_a_median_is_as_wide_as_the_binomial_distribution_says() {
+    fn the_interval_of_a_median_has_the_width_of_the_binomial_distribution() {
         let samples: Vec<f64> = (0..101).map(f64::from).collect();
         let median = Median::of(&samples).expect("samples");
         assert_eq!((median.n, median.p50_ns), (101, 50.0));
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_round_that_one_program_failed_counts_for_neither() {
+    fn a_round_in_which_one_program_failed_counts_for_neither() {
         let ratio = Ratio::of(&[Some(2.0), None, Some(2.0)], &[Some(1.0), Some(900.0), Some(1.0)])
             .expect("rounds");
         assert_eq!(ratio.of_p50, 2.0);

@@ -6,16 +6,17 @@ use super::sorted;
 /// Result of a comparison of two sets of samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RankTest {
-    /// Two-sided p-value: how likely a difference this large is when there is none.
+    /// Two-sided p-value: the probability of a difference this large if both sets have one
+    /// distribution.
     pub p: f64,
     /// Cliff's delta, -1 to 1: how much more often a sample of `b` exceeds one of `a` than the
     /// other way round. Below 0.147 negligible, above 0.474 large (Romano et al., 2006).
     pub delta: f64,
     /// Hodges-Lehmann shift: the median of all differences b - a, in the samples' unit.
     pub shift: f64,
-    /// 95 % confidence interval of the shift: the differences whose ranks the test would not call
-    /// unlikely (Hollander and Wolfe, "Nonparametric Statistical Methods", 4.3). With few samples
-    /// it is all the differences that were seen.
+    /// 95 % confidence interval of the shift: the differences that the test would not reject
+    /// (Hollander and Wolfe, "Nonparametric Statistical Methods", 4.3). With few samples it covers
+    /// all observed differences.
     pub interval: [f64; 2],
 }
 
@@ -35,7 +36,7 @@ pub fn rank_test(a: &[f64], b: &[f64]) -> Option<RankTest> {
     let (a, b) = (sorted(a), sorted(b));
     let ranks = Ranks::of(&a, &b);
     let pairs = a.len() as f64 * b.len() as f64;
-    // The rank sum of b, less what it has without any sample of a.
+    // The rank sum of b, less the rank sum that b has without samples of a.
     let u = ranks.of_b as f64 / 2.0 - b.len() as f64 * (b.len() as f64 + 1.0) / 2.0;
     let p = if ranks.doubled.len() <= EXACT_UP_TO {
         ranks.exact_p(b.len())
@@ -46,10 +47,10 @@ pub fn rank_test(a: &[f64], b: &[f64]) -> Option<RankTest> {
     Some(RankTest { p, delta: 2.0 * u / pairs - 1.0, shift, interval })
 }
 
-/// The smallest p-value that a rank test of so many samples can have: three and three samples
-/// cannot be significant.
+/// The smallest p-value that a rank test of these numbers of samples can have: three and three
+/// samples cannot be significant.
 pub fn least_p(n: usize, m: usize) -> f64 {
-    // Two of all the ways to deal the samples out are the most extreme ones.
+    // Of all the ways to divide the samples between both sides, two are the most extreme.
     (1..=m).fold(2.0, |p, i| p * i as f64 / (n + i) as f64).min(1.0)
 }
 
@@ -75,8 +76,8 @@ impl Ranks {
         Self { doubled, of_b }
     }
 
-    /// The share of all ways to choose `m` of the ranks whose sum is as far from the mean as this
-    /// one.
+    /// Of all the ways to choose `m` of the ranks, the share whose sum is at least as far from the
+    /// mean as this one.
     fn exact_p(&self, m: usize) -> f64 {
         let most: usize = self.doubled.iter().rev().take(m).sum();
         let mut ways = vec![vec![0.0f64; most + 1]; m + 1];
@@ -114,8 +115,8 @@ impl Ranks {
     }
 }
 
-/// The median of all differences y - x of two ascending sides. There are as many as one side times
-/// the other: they are counted, not kept.
+/// The median of all differences y - x of two ascending sides. Their number is the product of both
+/// sides' sizes, so they are counted and not stored.
 fn median_difference(a: &[f64], b: &[f64]) -> Option<f64> {
     let pairs = a.len() * b.len();
     let (below, above) = (pairs.checked_sub(1)? / 2, pairs / 2);
@@ -123,8 +124,8 @@ fn median_difference(a: &[f64], b: &[f64]) -> Option<f64> {
     Some(if below == above { first } else { first + (nth_difference(a, b, above) - first) / 2.0 })
 }
 
-/// The interval of the shift: between two of the ordered differences, as far from the ends as the
-/// rank sum's deviation allows.
+/// The interval of the shift: from one of the ordered differences to another; the rank sum's
+/// deviation gives their distance from the ends.
 fn shift_interval(a: &[f64], b: &[f64]) -> [f64; 2] {
     let pairs = a.len() * b.len();
     let deviation = (pairs as f64 * (a.len() + b.len() + 1) as f64 / 12.0).sqrt();
@@ -132,10 +133,10 @@ fn shift_interval(a: &[f64], b: &[f64]) -> [f64; 2] {
     [nth_difference(a, b, from), nth_difference(a, b, pairs - 1 - from)]
 }
 
-/// The difference that has `n` smaller ones or equals before it: a search over all numbers there
-/// are, in 64 steps.
+/// The difference at position `n` of the ascending differences: a binary search over all `f64`, in
+/// 64 steps.
 fn nth_difference(a: &[f64], b: &[f64], n: usize) -> f64 {
-    // Ordered like the numbers themselves (as in f64::total_cmp), without gaps.
+    // Integers in the order of the numbers (as in f64::total_cmp), without gaps.
     let place = |x: f64| {
         let bits = x.to_bits() as i64;
         bits ^ ((bits >> 63) as u64 >> 1) as i64
@@ -160,15 +161,15 @@ mod tests {
 
     #[test]
     fn the_rank_test_agrees_with_a_count_by_hand() {
-        // Two sets without overlap, five each: two of the 252 ways to deal ten samples out are as
+        // Two sets without overlap, five each: two of the 252 ways to divide ten samples are as
         // extreme.
         let test = rank_test(&[1.0, 2.0, 3.0, 4.0, 5.0], &[6.0, 7.0, 8.0, 9.0, 10.0]).unwrap();
         assert!((test.p - 2.0 / 252.0).abs() < 1e-12, "p is {}", test.p);
         assert_eq!(test.delta, 1.0);
         assert_eq!(test.shift, 5.0);
         assert!((least_p(5, 5) - 2.0 / 252.0).abs() < 1e-12 && (least_p(3, 3) - 0.1).abs() < 1e-12);
-        // {1, 2} and {2, 3}: of the six ways to choose two of the ranks 1, 2.5, 2.5, 4, the sums
-        // 3.5, 3.5, 6.5, 6.5 are as far from 5 as 6.5 is, the two of 5 are not.
+        // {1, 2} and {2, 3}: there are six ways to choose two of the ranks 1, 2.5, 2.5, 4. The sums
+        // 3.5, 3.5, 6.5, 6.5 are as far from 5 as 6.5 is; the two sums of 5 are not.
         let tied = rank_test(&[1.0, 2.0], &[2.0, 3.0]).unwrap();
         assert!((tied.p - 4.0 / 6.0).abs() < 1e-12, "{tied:?}");
     }
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn both_ways_to_a_p_value_agree_where_they_meet() {
+    fn the_exact_and_the_approximate_p_value_agree_at_the_limit() {
         let (a, b) = (sorted(&normal(50.0, 5.0, 20, 1)), sorted(&normal(51.5, 5.0, 20, 2)));
         let ranks = Ranks::of(&a, &b);
         let u = ranks.of_b as f64 / 2.0 - 210.0;
@@ -203,10 +204,10 @@ mod tests {
         assert!((rank_test(&a, &b).unwrap().shift - 10.0).abs() < 0.1);
     }
 
-    /// The totals of cold starts have such tails; the test looks at ranks only and is not led
-    /// astray.
+    /// The totals of cold starts have such tails. The test uses ranks only, so they do not affect
+    /// it.
     #[test]
-    fn heavy_tails_neither_hide_a_shift_nor_make_one_up() {
+    fn heavy_tails_neither_hide_nor_feign_a_shift() {
         // Cauchy: no mean, no variance.
         let heavy = |middle: f64, n, seed| -> Vec<f64> {
             let mut random = fastrand::Rng::with_seed(seed);
@@ -228,12 +229,12 @@ mod tests {
         let held = held.count();
         assert!(
             (182..=199).contains(&held),
-            "{held} of 200 intervals hold the median, 190 are expected"
+            "{held} of 200 intervals contain the median, 190 are expected"
         );
     }
 
     #[test]
-    fn the_rank_test_cries_wolf_about_one_time_in_twenty() {
+    fn the_rank_test_has_one_false_alarm_in_twenty() {
         let alarms = (0..400)
             .filter(|&seed| {
                 let (a, b) = (normal(50.0, 5.0, 30, seed), normal(50.0, 5.0, 30, seed + 10_000));
@@ -244,15 +245,15 @@ mod tests {
     }
 
     #[test]
-    fn the_rank_test_sees_a_shift_of_one_sigma() {
+    fn the_rank_test_finds_a_shift_of_one_sigma() {
         let test = rank_test(&normal(50.0, 5.0, 30, 1), &normal(55.0, 5.0, 30, 2)).unwrap();
         assert!(test.p < 0.01 && test.delta > 0.3, "{test:?}");
         assert!((test.shift - 5.0).abs() < 3.0, "{test:?}");
     }
 
-    /// Of 200 intervals of a true shift of 5, some 190 hold it.
+    /// Of 200 intervals of a true shift of 5, some 190 contain it.
     #[test]
-    fn the_interval_of_a_shift_holds_it_as_often_as_it_says() {
+    fn the_interval_of_a_shift_contains_it_as_often_as_its_level_states() {
         let held = (0..200).filter(|&seed| {
             let (a, b) = (normal(50.0, 5.0, 25, seed), normal(55.0, 5.0, 25, seed + 10_000));
             let [low, high] = rank_test(&a, &b).unwrap().interval;
@@ -261,11 +262,11 @@ mod tests {
         let held = held.count();
         assert!((182..=198).contains(&held), "{held} of 200");
         let few = rank_test(&[1.0, 2.0], &[4.0, 9.0]).unwrap();
-        assert_eq!(few.interval, [2.0, 8.0], "all that was seen");
+        assert_eq!(few.interval, [2.0, 8.0], "all observed differences");
     }
 
     #[test]
-    fn equal_samples_differ_in_nothing() {
+    fn equal_samples_have_no_difference() {
         let test = rank_test(&[3.0; 10], &[3.0; 10]).unwrap();
         assert_eq!((test.p, test.delta, test.shift), (1.0, 0.0, 0.0));
     }

@@ -1,5 +1,5 @@
-//! The peer of call-https: axum and reqwest with rustls and ring, whose client is made at the first
-//! event and shared from then on.
+//! Peer of call-https: axum and reqwest with rustls and ring. The client is made at the first event
+//! and shared from then on.
 
 use axum::http::StatusCode;
 use axum::routing::post;
@@ -15,15 +15,15 @@ use std::sync::{Arc, LazyLock};
 static CLIENT: LazyLock<Client> = LazyLock::new(|| {
     let mut roots = RootCertStore::empty();
     let path = variable("UPSTREAM_CA");
-    for certificate in CertificateDer::pem_file_iter(path).expect("the bench made it") {
-        roots.add(certificate.expect("it is whole")).expect("it is a certificate");
+    for certificate in CertificateDer::pem_file_iter(path).expect("the bench has made the file") {
+        roots.add(certificate.expect("the file is complete")).expect("it has a certificate");
     }
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .expect("ring has them")
+        .expect("ring supports these versions")
         .with_root_certificates(roots)
         .with_no_client_auth();
-    Client::builder().tls_backend_preconfigured(config).build().expect("it is well-formed")
+    Client::builder().tls_backend_preconfigured(config).build().expect("the configuration is valid")
 });
 
 fn variable(name: &str) -> String {

@@ -1,5 +1,5 @@
-//! The peer of call-redis: axum and the crate redis with its async connection, which is made at the
-//! first event and shared from then on.
+//! Peer of call-redis: axum and the crate redis. Its async connection is made at the first event
+//! and shared from then on.
 
 use axum::http::StatusCode;
 use axum::routing::post;

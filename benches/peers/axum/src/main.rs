@@ -1,4 +1,4 @@
-//! The peer that people would pick: axum on tokio's current-thread runtime, serde_json, the
+//! Peer with the usual choice of crates: axum on tokio's current-thread runtime, serde_json, the
 //! standard allocator.
 
 use axum::body::Bytes;
@@ -7,8 +7,8 @@ use axum::routing::post;
 use axum::{Json, Router};
 use timer::{Answer, Timer};
 
-/// Borrows from the body, as ours does; axum's `Json<T>` as an argument would have to copy each
-/// field.
+/// Borrows from the body, as our function does; with axum's `Json<T>` as an argument each field
+/// would be copied.
 async fn on_timer(body: Bytes) -> Result<Json<Answer>, StatusCode> {
     let timer: Timer = serde_json::from_slice(&body).map_err(|_| StatusCode::BAD_REQUEST)?;
     Ok(Json(timer::on_timer(&timer)))

@@ -1,15 +1,15 @@
-//! What std alone can do: one thread, blocking reads, one connection after the other, serde_json
-//! for the body. No general HTTP server: it understands what the bench sends, and anything else
-//! ends the connection.
+//! Peer that uses std only, and serde_json for the body: one thread, blocking reads, one connection
+//! after the other. It is not a general HTTP server: it accepts only the bench's request, and
+//! closes the connection after any other.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use timer::Timer;
 
-/// Head and body together, in bytes; a timer's event is a tenth of it.
+/// Largest size of head and body together, in bytes; a timer's event has a tenth of it.
 const LIMIT: usize = 8 * 1024;
 
-/// Answers requests until the peer closes or sends what this server does not understand.
+/// Answers requests until the peer closes or sends an unsupported request.
 fn serve(mut stream: TcpStream) -> Option<()> {
     let mut held = Vec::with_capacity(LIMIT);
     loop {
@@ -26,7 +26,7 @@ fn serve(mut stream: TcpStream) -> Option<()> {
     }
 }
 
-/// Reads one whole request: where its body begins and ends in `held`.
+/// Reads one whole request; returns the start and the end of its body in `held`.
 fn request(stream: &mut TcpStream, held: &mut Vec<u8>) -> Option<(usize, usize)> {
     let mut chunk = [0; LIMIT];
     loop {

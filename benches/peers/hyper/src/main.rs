@@ -1,5 +1,5 @@
-//! axum without axum: hyper's HTTP/1 server on tokio's current-thread runtime, serde_json, the
-//! standard allocator.
+//! Peer without a framework: hyper's HTTP/1 server on tokio's current-thread runtime, serde_json,
+//! the standard allocator.
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -39,7 +39,7 @@ fn main() -> std::io::Result<()> {
         loop {
             let (stream, _) = listener.accept().await?;
             tokio::spawn(async move {
-                // A peer that breaks off is its own business.
+                // A client that disconnects is not an error.
                 let _ = http1::Builder::new()
                     .serve_connection(TokioIo::new(stream), service_fn(answer))
                     .await;

@@ -1,4 +1,4 @@
-//! may_minihttp, may and mimalloc exactly as they come.
+//! Peer with may_minihttp, may and mimalloc, all with their default settings.
 
 #[global_allocator]
 static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -1,5 +1,5 @@
-//! may_minihttp as someone would tune it who cares about the start: one worker, one pooled stack,
-//! no polling, and a mimalloc that does not ask for huge pages.
+//! Peer with may_minihttp, tuned for a fast start: one worker, one pooled stack, no polling, and a
+//! mimalloc that does not request huge pages.
 
 #[global_allocator]
 static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -1,5 +1,5 @@
-//! The function on the published may_minihttp with simd-json: what the tuned peer and the one at
-//! defaults share.
+//! Shared code of the tuned and the default peer: the function on the published may_minihttp with
+//! simd-json.
 
 use may_minihttp::{HttpServer, HttpService, Request, Response};
 use std::io::{self, Read};
@@ -26,7 +26,7 @@ impl HttpService for OnTimer {
 /// Serves until the process is killed.
 ///
 /// # Errors
-/// When the port cannot be bound.
+/// If the port cannot be bound.
 pub fn serve() -> io::Result<()> {
     let server = HttpServer(OnTimer).start(timer::address())?;
     server.join().map_err(|_| io::Error::other("the server's coroutine panicked"))

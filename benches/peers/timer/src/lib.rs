@@ -1,11 +1,10 @@
-//! The function that every peer serves: a timer's event in, one message out, as
-//! template/src/main.rs does it. No HTTP and no JSON library: each peer brings its own. And the one
-//! thing that all share at a start: the port.
+//! Function that every peer serves: it gets a timer's event and returns one message, as in
+//! template/src/main.rs. HTTP and JSON belong to the peers; this crate also has their port.
 
 use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
-/// What a timer trigger sends; fields that are not named here are skipped.
+/// The event of a timer trigger; other members are skipped.
 #[derive(Deserialize)]
 pub struct Timer<'a> {
     #[serde(rename = "TriggerName")]
@@ -25,10 +24,10 @@ pub fn on_timer(timer: &Timer<'_>) -> Answer {
     Answer { message: format!("{} fired at {}", timer.trigger, timer.time) }
 }
 
-/// 0.0.0.0 and `PORT`, or 9000 without it.
+/// The address to listen on: 0.0.0.0 and `PORT`, or 9000 without it.
 ///
 /// # Panics
-/// When `PORT` is no port: a bench's mistake.
+/// If `PORT` is not a port, which is a mistake of the bench.
 pub fn address() -> SocketAddr {
     let port = std::env::var("PORT")
         .map_or(9000, |text| text.parse().expect("`PORT` is a number from 0 to 65535"));

@@ -1,5 +1,5 @@
-//! The template's function with all its work inside `firstbyte::blocking`: what a handler that
-//! calls out does in its first request. The start bench compares it with the plain one.
+//! The template's function with all of its work inside `firstbyte::blocking`, as in a handler that
+//! calls out. The start bench compares it with the plain function.
 
 #![no_main]
 #![deny(unsafe_code)]

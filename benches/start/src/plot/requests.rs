@@ -6,14 +6,14 @@ use crate::program::{FLOOR, OURS, RIVAL};
 use crate::report::{Report, Variant};
 use bench_kit::stats::paired::Median;
 
-/// From the highest time to the lowest.
+/// Height from the highest time to the lowest.
 const HEIGHT: f64 = 260.0;
-/// The last request; names stand to the right of it.
+/// Position of the last request; names are to the right of it.
 const END: f64 = 770.0;
-/// Names at the ends of lines are at least so far apart.
+/// Smallest distance of names at the ends of lines.
 const LINE: f64 = 15.0;
 
-/// What the panel takes; nothing without further requests.
+/// Height of the panel; 0 without further requests.
 pub(super) fn height(report: &Report) -> f64 {
     if rows(report).is_empty() { 0.0 } else { ABOVE + HEIGHT + BELOW }
 }
@@ -122,7 +122,7 @@ fn class(variant: &Variant) -> &'static str {
     }
 }
 
-/// The programs that every request has a time of.
+/// The programs that have a time for every request.
 fn rows(report: &Report) -> Vec<(&Variant, Vec<Median>)> {
     let row = |variant: &'_ Variant| -> Option<Vec<Median>> {
         let summary = &variant.requests.as_ref()?.summary;
@@ -132,7 +132,7 @@ fn rows(report: &Report) -> Vec<(&Variant, Vec<Median>)> {
     report.variants.iter().filter_map(|variant| Some((variant, row(variant)?))).collect()
 }
 
-/// The same heights, moved where two are closer than a line of text: down, and up again where they
+/// The same heights, moved apart if two are closer than a line of text: down, and up again if they
 /// would be below `bottom`.
 fn spread(heights: &[f64], bottom: f64) -> Vec<f64> {
     let mut order: Vec<usize> = (0..heights.len()).collect();
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_would_lie_upon_each_other_are_moved_apart() {
+    fn names_that_would_overlap_are_moved_apart() {
         assert_eq!(spread(&[100.0, 50.0], 200.0), [100.0, 50.0]);
         assert_eq!(spread(&[102.0, 100.0, 101.0], 200.0), [130.0, 100.0, 115.0]);
         assert_eq!(spread(&[102.0, 100.0, 101.0], 110.0), [110.0, 80.0, 95.0]);

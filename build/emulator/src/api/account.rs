@@ -5,15 +5,15 @@ use crate::api::error::ApiError;
 use crate::api::session::Session;
 use serde_json::{Value, json};
 
-/// Namespaces of an account.
+/// Largest number of namespaces of an account.
 pub const MAX_NAMESPACES: usize = 5;
-/// Functions of a namespace.
+/// Largest number of functions of a namespace.
 pub const MAX_FUNCTIONS: usize = 50;
-/// Versions of a function, `$LATEST` not among them.
+/// Largest number of versions of a function, without `$LATEST`.
 pub const MAX_VERSIONS: usize = 1000;
-/// Functions with image acceleration, of an account and region.
+/// Largest number of functions with image acceleration in an account and region.
 pub const MAX_ACCELERATED: usize = 5;
-/// Memory of all instances together, in MB.
+/// Limit of the memory of all instances together, in MB.
 pub const CONCURRENCY_MB: u64 = 128_000;
 
 impl Session {

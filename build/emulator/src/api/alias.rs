@@ -25,7 +25,7 @@ impl Session {
             if function.aliases.contains_key(name) {
                 return Err(ApiError::new(
                     "ResourceInUse.Alias",
-                    format_args!("there is an alias `{name}`"),
+                    format_args!("the alias `{name}` exists already"),
                 ));
             }
             let (version, routing) = target(of, function)?;
@@ -45,7 +45,8 @@ impl Session {
             let name = of.required("Name");
             let alias = function.aliases.get_mut(name).ok_or_else(|| unknown(name))?;
             alias.version = version;
-            // "Must be given where an additional version is wanted": without it there is none.
+            // "Must be given where an additional version is wanted": without it, the alias has one
+            // version.
             alias.routing = routing.unwrap_or_else(self::routing);
             if let Some(description) = of.text("Description") {
                 alias.description = description.to_owned();
@@ -87,7 +88,7 @@ impl Session {
     pub(super) fn delete_alias(&self, of: &Parameters) -> Result<Value, ApiError> {
         let name = of.required("Name");
         if name == DEFAULT {
-            let what = "$DEFAULT goes with its function only";
+            let what = "`$DEFAULT` cannot be deleted; it is deleted with its function";
             return Err(ApiError::new("InvalidParameterValue.Alias", what));
         }
         self.change(|world, _| {
@@ -99,10 +100,10 @@ impl Session {
 }
 
 fn unknown(name: &str) -> ApiError {
-    ApiError::new("ResourceNotFound.Alias", format_args!("there is no alias `{name}`"))
+    ApiError::new("ResourceNotFound.Alias", format_args!("the alias `{name}` does not exist"))
 }
 
-/// The version that a request points to, and its RoutingConfig, both of them there.
+/// The version that a request points to, and its RoutingConfig. All versions in them exist.
 fn target(of: &Parameters, function: &Function) -> Result<(String, Option<Value>), ApiError> {
     let version = of.required("FunctionVersion");
     function.version(version)?;
@@ -116,7 +117,7 @@ fn target(of: &Parameters, function: &Function) -> Result<(String, Option<Value>
         if !(0.0..=1.0).contains(&weight) || sum > 1.0 {
             return Err(ApiError::new(
                 "InvalidParameterValue.AdditionalVersionWeights",
-                "weights are from 0 to 1, and together too",
+                "each weight, and the sum of all weights, has to be 0 to 1",
             ));
         }
     }

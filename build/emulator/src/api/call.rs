@@ -1,5 +1,5 @@
-//! Calls: Invoke, InvokeFunction, GetRequestStatus. Each reaches a real instance of its version,
-//! whose lines go to the log.
+//! Calls: Invoke, InvokeFunction, GetRequestStatus. Each call reaches a real instance of its
+//! version, and the instance's lines go to the log.
 
 use crate::api::clock::{self, text};
 use crate::api::content::Content;
@@ -57,7 +57,7 @@ impl Session {
         self.invoke_event(of, qualifier, of.text("Event"))
     }
 
-    /// Invoke: waits for the result, or not.
+    /// Invoke: waits for the result, unless InvocationType is Event.
     pub(super) fn invoke(self: &Arc<Self>, of: &Parameters) -> Result<Value, ApiError> {
         let qualifier = of.text("Qualifier").filter(|text| !text.is_empty()).unwrap_or(LATEST);
         match of.text("InvocationType").unwrap_or("RequestResponse") {
@@ -65,7 +65,7 @@ impl Session {
             "Event" => self.invoke_later(of, qualifier, of.text("ClientContext")),
             other => Err(ApiError::new(
                 "InvalidParameterValue.InvokeType",
-                format_args!("InvocationType is `{other}`; RequestResponse or Event"),
+                format_args!("InvocationType is `{other}`; it has to be RequestResponse or Event"),
             )),
         }
     }
@@ -82,7 +82,7 @@ impl Session {
             other => {
                 return Err(ApiError::new(
                     "InvalidParameterValue.Param",
-                    format_args!("LogType is `{other}`; None or Tail"),
+                    format_args!("LogType is `{other}`; it has to be None or Tail"),
                 ));
             }
         };
@@ -132,7 +132,7 @@ impl Session {
             .map_err(|verdict| ApiError::new("LimitExceeded.Quota", verdict))
     }
 
-    /// The version that a call reaches. `web` is the type of the function, if it matters.
+    /// The version that a call reaches. `web`, if given, is the type that the function must have.
     pub(super) fn target(
         &self,
         namespace: &str,
@@ -193,7 +193,8 @@ impl Session {
         let limit = self.faults.setting("burst").unwrap_or(500.0).max(0.0) as usize;
         self.fleet.limit_burst(limit);
         let observers = || {
-            // Not the session itself: the session holds the platform, which holds this.
+            // Not the session itself: the session holds the platform, and the platform holds this
+            // closure.
             let (session, target) = (Arc::downgrade(self), target.clone());
             let (its_session, its_target) = (session.clone(), target.clone());
             let started_ahead = move |ahead: StartedAhead| {
@@ -243,14 +244,14 @@ impl Session {
         Ok(Outcome { call, lines, failed, reply: result.reply })
     }
 
-    /// A call that never reached an instance, or whose function failed by a fault.
+    /// The result of a call that did not reach an instance, or that an injected fault failed.
     fn failed(&self, target: Target, status: u16) -> Outcome {
         let message = match status {
-            429 => "ResourceLimit: more instances would start than are started in a minute",
+            429 => "ResourceLimit: the limit of instance starts per minute is reached",
             430 => "User code exception caught",
             432 => "ResourceLimitReached: every instance is busy",
             433 => "Invoking task timed out",
-            434 => "MemoryLimitReached: the instance took more memory than it has",
+            434 => "MemoryLimitReached: the instance used more memory than its limit",
             439 => "User process exit when running",
             444 => "PullImageFailed: the image could not be pulled",
             447 => "PullImageTimeOut: the image could not be pulled in time",
@@ -344,8 +345,8 @@ impl Session {
         self.record(Some(call), kept);
     }
 
-    /// Lines in the topic's form. A fault makes them late, doubled or lost; IgnoreSysLog keeps only
-    /// the function's output.
+    /// Lines in the topic's form. A fault delays, doubles or drops them; with IgnoreSysLog only the
+    /// function's output remains.
     fn visible(&self, target: &Target, call: &Call, lines: &[Written]) -> Vec<Line> {
         let now = self.now_ms();
         let late = self.faults.number("logs-late").unwrap_or(0.0).max(0.0);
@@ -397,7 +398,7 @@ impl Session {
                     clock::moment(text).ok_or_else(|| {
                         ApiError::new(
                             "InvalidParameterValue.StartTime",
-                            format_args!("invalid time `{text}`; write 2017-05-16 20:00:00"),
+                            format_args!("invalid time `{text}`; write it as 2017-05-16 20:00:00"),
                         )
                     })
                 };
@@ -406,7 +407,7 @@ impl Session {
             _ => {
                 return Err(ApiError::new(
                     "InvalidParameterValue.StartTimeOrEndTime",
-                    "StartTime and EndTime come together",
+                    "StartTime or EndTime is missing; give both or neither",
                 ));
             }
         };
@@ -442,13 +443,13 @@ fn request(event: &str) -> Request {
     }
 }
 
-/// An event, or `{}`: JSON within the limit.
+/// Checks that an event is JSON within the limit; `{}` replaces a missing one.
 fn checked(event: Option<&str>, most: usize) -> Result<&str, ApiError> {
     let event = event.filter(|event| !event.is_empty()).unwrap_or("{}");
     if event.len() > most {
         return Err(ApiError::new(
             "InvalidParameter.RequestTooLarge",
-            format_args!("the event has {} bytes; {most} are taken", event.len()),
+            format_args!("the event has {} bytes; the limit is {most}", event.len()),
         ));
     }
     match serde_json::from_str::<serde::de::IgnoredAny>(event) {

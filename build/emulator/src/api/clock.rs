@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 use time::{Date, Month, OffsetDateTime, UtcOffset};
 
-/// A clock that may be off.
+/// A clock that a fault can set ahead of the machine's.
 #[derive(Debug, Default)]
 pub struct Clock {
     skew_ms: AtomicI64,
@@ -39,14 +39,14 @@ pub fn text(ms: i64) -> String {
     format!("{} {hour:02}:{minute:02}:{second:02}", at.date())
 }
 
-/// `2019-02-21T11:49:00Z`, as a timer's event has it.
+/// `2019-02-21T11:49:00Z`, as a timer's event writes it.
 pub fn utc(ms: i64) -> String {
     let at = in_beijing(ms).to_offset(UtcOffset::UTC);
     let (hour, minute, second) = at.to_hms();
     format!("{}T{hour:02}:{minute:02}:{second:02}Z", at.date())
 }
 
-/// `Sun, 06 Nov 1994 08:49:37 GMT`, as HTTP has it (RFC 9110, section 5.6.7).
+/// `Sun, 06 Nov 1994 08:49:37 GMT`, as HTTP writes it (RFC 9110, section 5.6.7).
 pub fn http_date(ms: i64) -> String {
     let at = in_beijing(ms).to_offset(UtcOffset::UTC);
     let ((hour, minute, second), date) = (at.to_hms(), at.date());
@@ -60,7 +60,8 @@ pub fn http_date(ms: i64) -> String {
     )
 }
 
-/// Parses `2017-05-16 20:00:00` in Beijing to milliseconds since 1970; none if invalid.
+/// Parses a Beijing time such as `2017-05-16 20:00:00` to milliseconds since 1970; `None` if it
+/// is invalid.
 pub fn moment(text: &str) -> Option<i64> {
     let numbers: Vec<i64> =
         text.split(['-', ' ', ':']).map(str::parse).collect::<Result<_, _>>().ok()?;

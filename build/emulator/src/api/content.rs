@@ -24,27 +24,27 @@ pub fn is_name(text: &str, lengths: std::ops::RangeInclusive<usize>) -> bool {
 pub struct Content {
     /// Code.ImageConfig, ImageUri with a digest.
     pub image: Value,
-    /// MB.
+    /// Memory of an instance, in MB.
     pub memory_mb: u64,
-    /// Seconds.
+    /// Time limit of an invocation, in seconds.
     pub timeout_s: u64,
-    /// Seconds for pull and start.
+    /// Time limit of pull and start, in seconds.
     pub init_timeout_s: u64,
-    /// Variables of the function's own.
+    /// The function's own environment variables.
     pub environment: Vec<(String, String)>,
-    /// The role's name, or nothing.
+    /// The role's name; empty if the function has no role.
     pub role: String,
     /// The description.
     pub description: String,
     /// Concurrent requests of an instance.
     pub concurrency: u64,
-    /// Log set of its log.
+    /// Log set to which its log belongs.
     pub cls_logset: String,
     /// Topic of its log.
     pub cls_topic: String,
     /// Whether the log omits the platform's own lines.
     pub ignore_system_log: bool,
-    /// VpcConfig, PublicNetConfig and the values that the API only returns.
+    /// VpcConfig, PublicNetConfig and other values that the API only stores and returns.
     pub kept: serde_json::Map<String, Value>,
 }
 
@@ -69,7 +69,7 @@ impl Default for Content {
 
 /// The default log set: functions without a log set of their own write to it.
 pub const LOGSET: &str = "5cf00000-0000-4000-8000-000000000001";
-/// The topic in it.
+/// The topic in the default log set.
 pub const TOPIC: &str = "5cf00000-0000-4000-8000-000000000002";
 /// Parameters that the emulator stores and returns without any effect.
 const KEPT: [&str; 5] =
@@ -87,7 +87,9 @@ impl Content {
         if let Some(memory) = of.number("MemorySize") {
             let sold = memory == 64 || ((128..=3072).contains(&memory) && memory % 128 == 0);
             if !sold {
-                let what = format!("MemorySize is {memory}; 64, or 128 to 3072 in steps of 128");
+                let what = format!(
+                    "MemorySize is {memory}; it has to be 64, or 128 to 3072 in steps of 128"
+                );
                 return wrong("MemorySize", what);
             }
             self.memory_mb = memory.unsigned_abs();
@@ -121,7 +123,8 @@ impl Content {
             }
             let most = concurrency.get("MaxConcurrency").and_then(Value::as_u64).unwrap_or(1);
             if !(1..=100).contains(&most) {
-                return wrong("MaxConcurrency", format!("MaxConcurrency is {most}; 1 to 100"));
+                let what = format!("MaxConcurrency is {most}; it has to be 1 to 100");
+                return wrong("MaxConcurrency", what);
             }
             self.concurrency = most;
             self.kept.insert("InstanceConcurrencyConfig".into(), concurrency.clone());
@@ -142,13 +145,14 @@ impl Content {
         Ok(())
     }
 
-    /// Applies an image; `digest` is that of the image that runs here, whatever the request names.
+    /// Applies an image; `digest` is the digest of the image that the emulator runs, independent of
+    /// the image that the request names.
     ///
     /// # Errors
     /// The platform's code for an invalid image.
     pub fn set_image(&mut self, code: &Value, digest: &str) -> Result<(), ApiError> {
         let Some(image) = code.get("ImageConfig").filter(|image| image.is_object()) else {
-            let what = "Code.ImageConfig is missing; no other code than images is played here";
+            let what = "Code.ImageConfig is missing; the emulator supports images only";
             return Err(ApiError::new("MissingParameter.Code", what));
         };
         let text = |name: &str| image.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -158,7 +162,10 @@ impl Content {
         match (text("ImageType"), text("RegistryId")) {
             ("personal", _) => {}
             ("enterprise", "") => {
-                return wrong("RegistryId", "an enterprise image needs its RegistryId".into());
+                return wrong(
+                    "RegistryId",
+                    "RegistryId is missing; an enterprise image needs it".into(),
+                );
             }
             ("enterprise", _) => {}
             (other, _) => {
@@ -172,11 +179,11 @@ impl Content {
             return wrong("ImageUri", what);
         }
         if text("Command").contains(char::is_whitespace) {
-            return wrong("Command", "Command is one executable, without spaces".into());
+            return wrong("Command", "Command has spaces; it has to be one executable".into());
         }
         let port = image.get("ImagePort").and_then(Value::as_i64);
         if !matches!(port, None | Some(9000)) {
-            let what = "ImagePort has to be 9000; job images (-1) are not played here";
+            let what = "ImagePort has to be 9000; the emulator does not support job images (-1)";
             return wrong("Port", what.into());
         }
         self.image = json!({
@@ -226,7 +233,7 @@ impl Content {
             memory_mib: self.memory_mb,
             concurrency: if is_web { usize::try_from(self.concurrency).unwrap_or(1) } else { 1 },
             provisioned: 0,
-            // The program is a variant that has them (`Fleet::platform`).
+            // The program is a variant that has command and arguments (`Fleet::platform`).
             command: None,
             args: None,
             ..base.clone()
@@ -245,7 +252,7 @@ fn variables(environment: &Value) -> Result<Vec<(String, String)>, ApiError> {
         let text = |name: &str| variable.get(name).and_then(Value::as_str).unwrap_or_default();
         let (key, value) = (text("Key"), text("Value"));
         if KEPT_PREFIXES.iter().any(|prefix| key.starts_with(prefix)) {
-            let what = format!("`{key}` begins as the platform's own variables do");
+            let what = format!("`{key}` has a prefix of the platform's own variables; rename it");
             return wrong("EnvironmentSystemProtect", what);
         }
         let is_name = key.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -260,7 +267,10 @@ fn variables(environment: &Value) -> Result<Vec<(String, String)>, ApiError> {
     }
     let bytes: usize = variables.iter().map(|(key, value)| key.len() + value.len()).sum();
     match bytes > 4096 {
-        true => wrong("EnvironmentExceededLimit", format!("{bytes} bytes; 4096 are taken")),
+        true => wrong(
+            "EnvironmentExceededLimit",
+            format!("the variables have {bytes} bytes together; the limit is 4096"),
+        ),
         false => Ok(variables),
     }
 }

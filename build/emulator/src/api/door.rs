@@ -20,11 +20,11 @@ use std::thread;
 use std::time::Duration;
 use tc3::{Call, Credential};
 
-/// Most clients at once.
+/// Largest number of concurrent clients.
 const MAX_CONNECTIONS: usize = 1024;
 /// "A request of TC3-HMAC-SHA256 has at most 10 MB" (document 213/30654).
 const MAX_REQUEST_BYTES: usize = 10 << 20;
-/// Longest silence of a connection before the server closes it.
+/// Idle time after which the server closes a connection.
 const IDLE_LIMIT: Duration = Duration::from_secs(75);
 
 /// The open listener. Dropping it closes it.
@@ -46,7 +46,7 @@ impl Door {
         credential: Credential,
     ) -> io::Result<Door> {
         if !address.ip().is_loopback() {
-            let what = "it is not on the loopback; the API is for this machine only";
+            let what = "it is not on the loopback; name an address such as 127.0.0.1:9002";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }
         let listener = Arc::new(TcpListener::bind(address)?);
@@ -67,7 +67,7 @@ impl Door {
                 let Ok(copy) = stream.try_clone() else { continue };
                 let mut open = lock(&connections);
                 if open.len() >= MAX_CONNECTIONS {
-                    continue; // closed by drop
+                    continue; // `drop` has closed the server
                 }
                 open.insert(number, copy);
                 drop(open);
@@ -97,7 +97,7 @@ impl Drop for Door {
         // wakes the accepting thread
         let _ = rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both);
         for connection in std::mem::take(&mut *lock(&self.connections)).into_values() {
-            let _ = connection.shutdown(Shutdown::Read); // a reply that is on its way still arrives
+            let _ = connection.shutdown(Shutdown::Read); // replies in progress still arrive
         }
     }
 }
@@ -117,14 +117,14 @@ fn serve(stream: TcpStream, client: IpAddr, session: &Arc<Session>, credential: 
                 match answer(&request, client, session, credential) {
                     Some(reply) => (reply, last),
                     None => {
-                        // The server sends nothing more, and the client sees a reset.
+                        // Dropping the connection now resets it.
                         let _ = set_socket_linger(reader.get_ref(), Some(Duration::ZERO));
                         return;
                     }
                 }
             }
             Err(WireError::TooBig) => {
-                let what = format!("a request has at most {MAX_REQUEST_BYTES} bytes");
+                let what = format!("the request has more than {MAX_REQUEST_BYTES} bytes");
                 (api(&Err(ApiError::new("RequestSizeLimitExceeded", what))), true)
             }
             Err(WireError::Syntax(why)) => (Reply::new(400, "text/plain", why + "\n"), true),
@@ -140,13 +140,13 @@ fn api(answered: &Result<Value, ApiError>) -> Reply {
     Reply::new(200, "application/json", respond(answered.clone()))
 }
 
-/// Contains the API's clock: a client whose clock is off can tell why the API refused it.
+/// Adds the API's time to a reply: a client whose clock is wrong can see why the API refused it.
 fn dated(mut reply: Reply, session: &Session) -> Reply {
     reply.headers.push(("Date".into(), http_date(session.now_ms())));
     reply
 }
 
-/// The reply; none if the server must reset the connection.
+/// Answers a request; `None` if the server must reset the connection.
 fn answer(
     request: &Request,
     client: IpAddr,
@@ -163,7 +163,7 @@ fn answer(
     let header = |name: &str| field(&request.headers, name).unwrap_or_default();
     let (action, version) = (header("x-tc-action"), header("x-tc-version"));
     if action.is_empty() {
-        let what = "X-TC-Action is missing; requests are signed with TC3-HMAC-SHA256";
+        let what = "X-TC-Action is missing; sign requests with TC3-HMAC-SHA256";
         return Some(dated(api(&Err(ApiError::new("MissingParameter", what))), session));
     }
     let service = match admitted(request, path, query, session, credential) {
@@ -176,7 +176,7 @@ fn answer(
     }
 }
 
-/// The service of a request with a valid signature.
+/// Checks a request's signature; returns its service.
 fn admitted(
     request: &Request,
     path: &str,
@@ -206,8 +206,8 @@ fn admitted(
 }
 
 /// `GET /control` lists the faults in force. `POST /control` with `{"add": ["NAME=ARGUMENT*N"],
-/// "clear": ["NAME"]}` or `{"clear": true}` changes them. JSON alone is taken, which no web page
-/// can send to another origin unasked.
+/// "clear": ["NAME"]}` or `{"clear": true}` changes them. The server accepts JSON only, because a
+/// web page cannot send JSON to another origin without that origin's permission.
 fn control(request: &Request, session: &Session) -> Reply {
     let faults = session.faults();
     let listed = || json!({"faults": faults.list()}).to_string();
@@ -215,17 +215,19 @@ fn control(request: &Request, session: &Session) -> Reply {
     match request.method.as_str() {
         "GET" => return Reply::new(200, "application/json", listed()),
         "POST" => {}
-        _ => return refuse("GET lists the faults, POST changes them"),
+        _ => return refuse("invalid method; GET lists the faults, POST changes them"),
     }
     let kind = field(&request.headers, "content-type").unwrap_or_default();
     if kind.split(';').next().map(str::trim) != Some("application/json") {
-        return refuse("send application/json: {\"add\": [\"NAME=ARGUMENT\"], \"clear\": true}");
+        let what = "the content type is not application/json; send it with \
+            {\"add\": [\"NAME=ARGUMENT\"], \"clear\": true}";
+        return refuse(what);
     }
     let Ok(Value::Object(order)) = serde_json::from_slice(&request.body) else {
         return refuse("the body is not a JSON object");
     };
     if let Some(other) = order.keys().find(|key| !["add", "clear"].contains(&key.as_str())) {
-        return refuse(&format!("unknown member `{other}`; there are `add` and `clear`"));
+        return refuse(&format!("unknown member `{other}`; the members are `add` and `clear`"));
     }
     let texts = |name: &str| -> Result<Vec<String>, String> {
         match order.get(name) {
@@ -235,7 +237,7 @@ fn control(request: &Request, session: &Session) -> Reply {
                 .iter()
                 .map(|one| one.as_str().map(str::to_owned).ok_or(format!("`{one}` is not text")))
                 .collect(),
-            Some(other) => Err(format!("`{name}` is `{other}`; a list of names")),
+            Some(other) => Err(format!("`{name}` is `{other}`; it has to be a list of names")),
         }
     };
     let changed = texts("add").and_then(|add| {

@@ -1,5 +1,5 @@
-//! Error of the cloud's API: a code for programs and a message for people. Codes are those of the
-//! platform's own list (SDK, scf/v20180416/errorcodes.py) or of the API's common ones.
+//! Error of the cloud's API: a code for programs and a message for people. Codes come from the
+//! platform's own list (SDK, scf/v20180416/errorcodes.py) or from the API's common codes.
 
 use std::fmt::Display;
 

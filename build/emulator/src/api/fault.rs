@@ -10,39 +10,43 @@ use std::sync::Mutex;
 enum Argument {
     None,
     Optional,
-    /// A number, that may have a fraction or a sign.
+    /// A number, which may have a fraction or a sign.
     Number,
     Text,
 }
 
-/// Names, arguments, and the words of `--help`.
+/// Names, arguments, and the help text of each.
 const KNOWN: &[(&str, Argument, &str)] = &[
     ("update-delay", Argument::Number, "seconds until a change is Active; 0.2 without it"),
-    ("create-failed", Argument::None, "a function that is made ends as CreateFailed"),
+    ("create-failed", Argument::None, "a new function ends as CreateFailed"),
     ("update-failed", Argument::None, "a change ends as UpdateFailed; the old content answers"),
     ("publish-failed", Argument::None, "a version ends as PublishFailed"),
     ("logs-late", Argument::Number, "seconds until SearchLog finds a request's lines"),
     ("logs-missing", Argument::None, "a request's lines are never found"),
     ("logs-twice", Argument::None, "a request's lines are found twice"),
-    ("line-form", Argument::Text, "2021, docs, 2022 or cloudbase: form of the Init Report"),
-    ("tail-cut", Argument::Number, "Tail keeps so many bytes, cut in mid-line"),
+    ("line-form", Argument::Text, "form of the Init Report: 2021, docs, 2022 or cloudbase"),
+    ("tail-cut", Argument::Number, "number of bytes in Tail, which may begin within a line"),
     ("tail-empty", Argument::None, "Tail is empty"),
-    ("tail-base64", Argument::None, "Tail is base64, as Lambda's is; SCF documents no coding"),
-    ("burst", Argument::Number, "instances that start a minute, 429 beyond; 500 without it"),
-    ("request-limit", Argument::Optional, "RequestLimitExceeded; the argument is an action"),
+    ("tail-base64", Argument::None, "Tail is base64, as in Lambda; SCF documents no coding"),
+    ("burst", Argument::Number, "limit of instance starts per minute (429 beyond); 500 without it"),
+    ("request-limit", Argument::Optional, "RequestLimitExceeded, for the action in the argument"),
     ("provisioned-in-progress", Argument::None, "provisioned concurrency stays InProgress"),
     ("provisioned-failed", Argument::None, "provisioned concurrency ends as Failed"),
     ("started-ahead", Argument::None, "an instance is started before the call: no Init Report"),
     ("warm-instead", Argument::None, "an older version's instance answers"),
-    ("clock-skew", Argument::Number, "seconds that the API's clock is ahead"),
+    ("clock-skew", Argument::Number, "seconds by which the API's clock is ahead"),
     ("fail", Argument::Number, "a call fails with this status: 430, 439, 444, …"),
     ("reset", Argument::None, "the connection is reset after the function was called"),
     ("wrong-credentials", Argument::None, "AuthFailure.SecretIdNotFound"),
     ("no-quota", Argument::None, "LimitExceeded.Function, .FunctionVersions, …"),
-    ("no-permission", Argument::Optional, "UnauthorizedOperation.CAM; the argument is an action"),
-    ("foreign-image", Argument::None, "the image is another account's"),
+    (
+        "no-permission",
+        Argument::Optional,
+        "UnauthorizedOperation.CAM, for the action in the argument",
+    ),
+    ("foreign-image", Argument::None, "the image belongs to another account"),
     ("no-balance", Argument::None, "the account is in arrears"),
-    ("error", Argument::Text, "CODE or CODE@ACTION: that error of the API"),
+    ("error", Argument::Text, "the API's error CODE, or CODE@ACTION for one action"),
 ];
 
 /// An injected fault.
@@ -50,7 +54,7 @@ const KNOWN: &[(&str, Argument, &str)] = &[
 pub struct Fault {
     name: &'static str,
     argument: Option<String>,
-    /// How often it still happens; none: without limit.
+    /// Number of remaining occurrences; `None` means no limit.
     left: Option<u32>,
 }
 
@@ -71,7 +75,7 @@ impl Fault {
             Some((rest, times)) => (
                 rest,
                 Some(times.parse().ok().filter(|&times| times > 0).ok_or_else(|| {
-                    format!("`{text}`: behind `*` stands how often, a number from 1")
+                    format!("`{text}`: invalid count after `*`; write a number from 1")
                 })?),
             ),
             None => (text, None),
@@ -82,7 +86,7 @@ impl Fault {
         };
         let Some((name, kind, about)) = KNOWN.iter().find(|(known, ..)| *known == name) else {
             let names: Vec<_> = KNOWN.iter().map(|(name, ..)| *name).collect();
-            return Err(format!("unknown fault `{name}`; there are {}", names.join(", ")));
+            return Err(format!("unknown fault `{name}`; the faults are {}", names.join(", ")));
         };
         let is_right = match (kind, &argument) {
             (Argument::None, argument) => argument.is_none(),
@@ -122,7 +126,7 @@ impl fmt::Display for Fault {
 pub struct Faults(Mutex<Vec<Fault>>);
 
 impl Faults {
-    /// With these.
+    /// Creates the list with these faults.
     pub fn new(faults: Vec<Fault>) -> Faults {
         Faults(Mutex::new(faults))
     }
@@ -152,7 +156,8 @@ impl Faults {
         self.take(name, |_| true).is_some()
     }
 
-    /// The same for an action's fault; a fault without an action applies to every action.
+    /// Like [`happens`](Self::happens), for one action; a fault without an action applies to all
+    /// actions.
     pub fn happens_to(&self, name: &str, action: &str) -> bool {
         self.take(name, |fault| fault.argument.as_deref().is_none_or(|of| of == action)).is_some()
     }
@@ -167,7 +172,7 @@ impl Faults {
         self.text(name, |_| true)?.parse().ok()
     }
 
-    /// The number of a fault that stays as it is.
+    /// The number of a fault in force; its count does not change.
     pub fn setting(&self, name: &str) -> Option<f64> {
         let faults = lock(&self.0);
         faults.iter().find(|fault| fault.name == name)?.argument.as_deref()?.parse().ok()
@@ -191,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_it_writes_and_refuses_the_rest() {
+    fn parses_its_own_output_and_refuses_invalid_faults() {
         for text in ["logs-missing", "fail=430*2", "clock-skew=-400", "request-limit=Invoke*3"] {
             assert_eq!(Fault::parse(text).unwrap().to_string(), text);
         }
@@ -202,8 +207,8 @@ mod tests {
             ("fail=1e400", "`fail` needs a number"),
             ("logs-missing=1", "`logs-missing` takes no argument"),
             ("line-form", "`line-form` needs an argument"),
-            ("reset*0", "behind `*` stands how often"),
-            ("reset*x", "behind `*` stands how often"),
+            ("reset*0", "invalid count after `*`"),
+            ("reset*x", "invalid count after `*`"),
         ] {
             let error = Fault::parse(text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");
@@ -211,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn happens_as_often_as_it_says() {
+    fn happens_as_often_as_its_count() {
         let faults = Faults::default();
         faults.add(Fault::parse("reset*2").unwrap());
         faults.add(Fault::parse("request-limit=Invoke*1").unwrap());

@@ -12,8 +12,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// Most versions with instances at once; a further one replaces the version with the oldest call.
-/// Each has about six descriptors, and a process often has no more than 1024.
+/// Largest number of versions with instances; one more replaces the version with the oldest call.
+/// Each needs about six descriptors, and a process is often limited to 1024.
 const MAX_RUNNING: usize = 64;
 
 /// A version at one revision of one function.
@@ -23,24 +23,24 @@ pub struct Which {
     pub function: String,
     /// `$LATEST` or a number.
     pub version: String,
-    /// Revision; each change has its own instances.
+    /// Revision; each change of the content starts new instances.
     pub revision: u64,
 }
 
-/// All instances.
+/// The instances of all versions.
 pub struct Fleet {
     host: Arc<Host>,
     journal: Arc<Journal>,
     program: Program,
-    /// How long it took to unpack the image.
+    /// Time that it took to unpack the image.
     pull: Duration,
-    /// Digests of the images that have started an instance: the node has cached them.
+    /// Digests of the images that have started an instance: the emulated node has cached them.
     pulled: Mutex<HashSet<String>>,
     running: Mutex<HashMap<Which, (Arc<Platform>, Instant)>>,
 }
 
 impl Fleet {
-    /// Creates instances of `program`, whatever image a request names.
+    /// Makes a fleet whose instances run `program`, independent of the image that a request names.
     pub fn new(host: Arc<Host>, journal: Arc<Journal>, program: Program) -> Fleet {
         let pull = program.take_pull();
         let (pulled, running) = (Mutex::default(), Mutex::default());
@@ -52,7 +52,7 @@ impl Fleet {
         self.host.limit_burst(limit);
     }
 
-    /// A remark of the emulator's own.
+    /// Writes a note of the emulator.
     pub fn note(&self, text: impl std::fmt::Display) {
         self.journal.note(text);
     }
@@ -74,8 +74,8 @@ impl Fleet {
             return Ok(platform.clone());
         }
         let arguments = content.arguments();
-        // One node with one cache of images, which acceleration has filled ahead. The image that
-        // runs is unpacked once, so each digest's pull takes what that took.
+        // One node with one cache of images, which acceleration has filled before. The image is
+        // unpacked once, so the pull of each digest takes as long as that took.
         let is_new = lock(&self.pulled).insert(content.digest().to_owned());
         let pull = if is_new && !content.is_accelerated() { self.pull } else { Duration::ZERO };
         let program = self.program.variant(content.command(), arguments.as_deref(), pull);
@@ -93,7 +93,7 @@ impl Fleet {
         let gone = gone.map(|(which, _)| which.clone()).and_then(|which| running.remove(&which));
         running.insert(which.clone(), (platform.clone(), Instant::now()));
         drop(running);
-        drop(gone); // ends its instances, which takes a moment
+        drop(gone); // ends its instances; this takes time, so not under the lock
         Ok(platform)
     }
 
@@ -102,7 +102,7 @@ impl Fleet {
         lock(&self.running).get(which).map(|(platform, _)| platform.clone())
     }
 
-    /// A platform with an idle instance of another version of the function: of the latest one.
+    /// The platform of the latest other version of the function that has an idle instance.
     pub fn warm_other(&self, which: &Which) -> Option<Arc<Platform>> {
         let running = lock(&self.running);
         let others = running.iter().filter(|(other, (platform, _))| {
@@ -126,13 +126,13 @@ impl Fleet {
         if gone.is_empty() {
             return;
         }
-        // Requests in flight may finish, in the background.
+        // In the background, so that requests in flight can finish.
         let _ = std::thread::Builder::new()
             .name("ending".into())
             .spawn(move || gone.iter().for_each(|platform| platform.close()));
     }
 
-    /// Ends everything.
+    /// Ends all instances.
     pub fn close(&self) {
         let running = std::mem::take(&mut *lock(&self.running));
         running.into_values().for_each(|(platform, _)| platform.close());

@@ -45,7 +45,7 @@ impl Session {
             Some(other) => {
                 return Err(ApiError::new(
                     "InvalidParameterValue.Runtime",
-                    format_args!("Runtime is `{other}`; CustomImage alone is played here"),
+                    format_args!("Runtime is `{other}`; the emulator supports CustomImage only"),
                 ));
             }
         }
@@ -60,14 +60,14 @@ impl Session {
             if world.functions.contains_key(&key) {
                 return Err(ApiError::new(
                     "ResourceInUse.Function",
-                    format_args!("there is a function `{name}` in `{namespace}`"),
+                    format_args!("the function `{name}` exists already in `{namespace}`"),
                 ));
             }
             let count = world.functions.keys().filter(|(its, _)| its == namespace).count();
             if count >= MAX_FUNCTIONS || self.faults.happens("no-quota") {
                 return Err(ApiError::new(
                     "LimitExceeded.Function",
-                    format_args!("a namespace has {MAX_FUNCTIONS} functions at most"),
+                    format_args!("the namespace has {MAX_FUNCTIONS} functions, which is the limit"),
                 ));
             }
             within_acceleration(world, &content, None)?;
@@ -97,7 +97,7 @@ impl Session {
         })
     }
 
-    /// What the platform says of an image that it cannot read.
+    /// The platform's error for an image that it cannot read.
     fn refuse_image(&self) -> Result<(), ApiError> {
         match self.faults.happens("foreign-image") {
             true => Err(ApiError::new(
@@ -141,7 +141,7 @@ impl Session {
         if !["AddTime", "ModTime", "FunctionName"].contains(&by) {
             return Err(ApiError::new(
                 "InvalidParameterValue.OrderBy",
-                format_args!("Orderby is `{by}`; AddTime, ModTime or FunctionName"),
+                format_args!("Orderby is `{by}`; it has to be AddTime, ModTime or FunctionName"),
             ));
         }
         self.read(|world, _| {
@@ -224,7 +224,7 @@ impl Session {
         })
     }
 
-    /// DeleteFunction: a version, or all of it.
+    /// DeleteFunction: deletes one version, or the whole function.
     pub(super) fn delete_function(&self, of: &Parameters) -> Result<Value, ApiError> {
         if of.text("Qualifier").is_some_and(|qualifier| !qualifier.is_empty()) {
             return self.delete_version(of);
@@ -247,7 +247,7 @@ pub(super) fn routing() -> Value {
     json!({"AdditionalVersionWeights": [], "AddtionVersionMatchs": []})
 }
 
-/// Whether it may be changed: not while something is going on.
+/// Checks that a version can be changed: no other change is in progress.
 pub(super) fn ready(version: &Version) -> Result<(), ApiError> {
     match version.status {
         Status::Active | Status::UpdateFailed | Status::PublishFailed => Ok(()),
@@ -274,7 +274,7 @@ fn within_acceleration(
     match content.is_accelerated() && others.count() >= MAX_ACCELERATED {
         true => Err(ApiError::new(
             "LimitExceeded.ContainerImageAccelerateQuota",
-            format_args!("{MAX_ACCELERATED} functions have image acceleration already"),
+            format_args!("{MAX_ACCELERATED} functions have image acceleration, which is the limit"),
         )),
         false => Ok(()),
     }
@@ -325,7 +325,7 @@ fn describe(function: &Function, number: &str, version: &Version) -> Map<String,
         "AddTime": text(version.added_ms),
         "ModTime": text(version.modified_ms),
     });
-    // What an image function has nothing to say of, and what is only given back.
+    // Members without meaning for image functions, and members that are only stored.
     let rest = json!({
         "CodeInfo": "",
         "CodeSize": 0,

@@ -1,6 +1,6 @@
-//! The platform's log lines of one request, in the forms that were published or captured
-//! (docs/on-the-platform.md has their sources). Whole milliseconds, and `Coldstart` is the sum of
-//! its parts, as in every sample.
+//! Log lines of the platform about one request, in the forms that were published or captured
+//! (docs/on-the-platform.md has their sources). Times are whole milliseconds, and `Coldstart` is
+//! the sum of its parts, as in every sample.
 
 use crate::start_up::StartUp;
 use std::time::Duration;
@@ -18,8 +18,8 @@ pub enum Form {
 }
 
 impl Form {
-    /// By the name that a fault's argument has; `2022`, a user's captured log, has the form of the
-    /// documents.
+    /// The form of this name, the argument of the fault `line-form`. `2022`, a user's captured log,
+    /// has the same form as the documents.
     pub fn named(name: &str) -> Option<Form> {
         match name {
             "2021" => Some(Form::Year2021),
@@ -33,7 +33,7 @@ impl Form {
 /// A line of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Whether the function has printed it; all others are the platform's.
+    /// Whether the function has printed it; the platform has written all other lines.
     pub is_own: bool,
     /// Its text.
     pub text: String,
@@ -60,9 +60,9 @@ pub struct Request<'a> {
     pub cold: Option<StartUp>,
     /// Duration of the function.
     pub duration: Duration,
-    /// Memory configured, in MB.
+    /// Configured memory, in MB.
     pub memory_mb: u64,
-    /// Memory used, in bytes.
+    /// Used memory, in bytes.
     pub used_bytes: u64,
     /// The return value of an event function.
     pub returned: Option<&'a str>,
@@ -127,8 +127,7 @@ impl Form {
         let total = pull + runtime + function;
         let used = mib(used_bytes);
         let parts = match self {
-            // No document says which of the two is which: InitDuration is the larger one in the
-            // sample.
+            // No document defines the two. InitDuration is the larger one in the sample.
             Form::Year2021 => format!("InitDuration: {total}ms Duration: {function}ms"),
             Form::Docs => format!(
                 "Coldstart: {total}ms (PullCode: {pull}ms InitRuntime: {runtime}ms InitFunction: \

@@ -1,12 +1,12 @@
 //! Log topics: lines of requests as in CLS, and the data of GetRequestStatus. Lines become visible
-//! after a delay (ingestion takes time). It stores nothing by itself.
+//! after a delay (ingestion takes time). This file keeps them in memory only.
 
 use crate::api::query::Query;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::VecDeque;
 
-/// Number of lines that the log keeps; it drops the oldest. The platform keeps seven days.
+/// Number of lines that the log keeps; it drops the oldest. The platform keeps seven days' lines.
 const MAX_LINES: usize = 200_000;
 /// Number of requests that the log keeps.
 const MAX_CALLS: usize = 50_000;
@@ -18,11 +18,11 @@ const MAX_LINE_BYTES: usize = 8 << 10;
 pub struct Line {
     /// Its sequence number.
     pub number: u64,
-    /// TopicId.
+    /// TopicId of its topic.
     pub topic: String,
-    /// When it was written.
+    /// Time at which it was written.
     pub time_ms: i64,
-    /// When SearchLog finds it.
+    /// Time from which SearchLog finds it.
     pub visible_ms: i64,
     /// The request that it belongs to.
     pub call: Call,
@@ -43,24 +43,24 @@ pub struct Call {
     pub namespace: String,
     /// The version.
     pub version: String,
-    /// The alias through which it was called, or nothing.
+    /// The alias through which it was called; empty if none.
     pub alias: String,
-    /// When it was taken.
+    /// Time at which the platform accepted it.
     pub start_ms: i64,
     /// The platform's status.
     pub status: u16,
-    /// How long the function took, in microseconds.
+    /// Duration of the function, in microseconds.
     pub duration_us: u64,
     /// Memory used, in bytes.
     pub used_bytes: u64,
-    /// Which retry it was.
+    /// Number of the retry; 0 for the first try.
     pub retry: u32,
-    /// Return value or failure.
+    /// The return value, or the body of the failure.
     pub returned: String,
 }
 
 impl Line {
-    /// The fields by which it is found.
+    /// The fields that a query can name.
     pub fn fields(&self) -> [(&str, &str); 7] {
         [
             ("SCF_FunctionName", &self.call.function),
@@ -73,7 +73,7 @@ impl Line {
         ]
     }
 
-    /// LogJson: the fields as CLS gives them, all of them text.
+    /// LogJson: the fields as CLS returns them, all as text.
     pub fn json(&self) -> String {
         let call = &self.call;
         json!({
@@ -96,7 +96,7 @@ impl Line {
     }
 }
 
-/// All that is kept.
+/// The lines and requests that are kept.
 #[derive(Debug, Default)]
 pub struct Logs {
     lines: VecDeque<Line>,
@@ -106,15 +106,15 @@ pub struct Logs {
 }
 
 impl Logs {
-    /// Lines and requests that were stored, in the order of their numbers.
+    /// Makes the log from stored lines and requests, which are in the order of their numbers.
     pub fn of(lines: Vec<Line>, calls: Vec<(u64, Call)>) -> Logs {
         let next = lines.last().map_or(0, |line| line.number + 1);
         let next_call = calls.last().map_or(0, |(number, _)| number + 1);
         Logs { lines: lines.into(), calls: calls.into(), next, next_call }
     }
 
-    /// Gives a line its number, cuts it, and keeps it. Returns it, and the number of the line that
-    /// is dropped for it.
+    /// Numbers a line, cuts it, and keeps it. Returns the line, and the number of the line that was
+    /// dropped in exchange.
     pub fn add(&mut self, mut line: Line) -> (Line, Option<u64>) {
         line.number = self.next;
         self.next += 1;
@@ -128,7 +128,8 @@ impl Logs {
         (line, dropped.map(|line| line.number))
     }
 
-    /// Keeps a request. Returns its number, and that of the one that is dropped for it.
+    /// Keeps a request. Returns its number, and the number of the request that was dropped in
+    /// exchange.
     pub fn add_call(&mut self, call: Call) -> (u64, Option<u64>) {
         let number = self.next_call;
         self.next_call += 1;
@@ -138,8 +139,7 @@ impl Logs {
         (number, dropped.map(|(number, _)| number))
     }
 
-    /// Lines of a topic in `from..to` that match and are visible by now, in the order of their
-    /// time.
+    /// Lines of a topic in `from..to` that match and are visible now, in the order of their time.
     pub fn find(&self, topic: &str, from: i64, to: i64, query: &Query, now: i64) -> Vec<&Line> {
         let mut found: Vec<_> = self
             .lines
@@ -151,12 +151,12 @@ impl Logs {
         found
     }
 
-    /// Whether anything was written to the topic.
+    /// Whether a line was written to the topic.
     pub fn has_topic(&self, topic: &str) -> bool {
         self.lines.iter().any(|line| line.topic == topic)
     }
 
-    /// The tries of a request, begun in `from..=to`.
+    /// The tries of a request that began in `from..=to`.
     pub fn calls(
         &self,
         function: &str,

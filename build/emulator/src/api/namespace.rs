@@ -25,13 +25,13 @@ impl Session {
             if world.namespaces.contains_key(name) {
                 return Err(ApiError::new(
                     "ResourceInUse.Namespace",
-                    format_args!("there is a namespace `{name}`"),
+                    format_args!("the namespace `{name}` exists already"),
                 ));
             }
             if world.namespaces.len() >= MAX_NAMESPACES || self.faults.happens("no-quota") {
                 return Err(ApiError::new(
                     "LimitExceeded.Namespace",
-                    format_args!("an account has {MAX_NAMESPACES} namespaces at most"),
+                    format_args!("the account has {MAX_NAMESPACES} namespaces, which is the limit"),
                 ));
             }
             let description = of.text("Description").unwrap_or_default().to_owned();

@@ -1,11 +1,11 @@
-//! Parameters of a request, checked against [`super::shapes`]: none unknown, none missing, each of
-//! its type. Their values are checked where they are used.
+//! Parameters of a request, checked against [`super::shapes`]: all are known, none is missing, and
+//! each has its type. The actions check their values.
 
 use crate::api::error::ApiError;
 use crate::api::shapes::{ACTIONS, SHAPES};
 use serde_json::{Map, Value};
 
-/// Parameters of the right shape.
+/// Parameters with the required names and types.
 #[derive(Clone, Debug, Default)]
 pub struct Parameters(Map<String, Value>);
 
@@ -21,7 +21,7 @@ impl Parameters {
         else {
             return Err(ApiError::new(
                 "InvalidAction",
-                format_args!("`{action}` is not an action of {service} that is emulated here"),
+                format_args!("`{action}` of {service} is not emulated"),
             ));
         };
         let body = if body.is_empty() { b"{}" } else { body };
@@ -32,22 +32,22 @@ impl Parameters {
         Ok(Parameters(members.into_iter().filter(|(_, value)| !value.is_null()).collect()))
     }
 
-    /// A text; none if it is not there.
+    /// The text of a parameter; `None` if it is absent.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name).and_then(Value::as_str)
     }
 
-    /// A text that the shape requires.
+    /// The text of a parameter that the shape requires.
     pub fn required(&self, name: &str) -> &str {
         self.text(name).unwrap_or_default()
     }
 
-    /// A whole number.
+    /// The whole number of a parameter.
     pub fn number(&self, name: &str) -> Option<i64> {
         self.0.get(name).and_then(Value::as_i64)
     }
 
-    /// `TRUE` or `FALSE`, in a text of any case.
+    /// The truth value of a parameter: the text `TRUE` or `FALSE`, in any case.
     ///
     /// # Errors
     /// InvalidParameterValue.
@@ -63,12 +63,12 @@ impl Parameters {
         }
     }
 
-    /// Any value.
+    /// The value of a parameter, of any type.
     pub fn value(&self, name: &str) -> Option<&Value> {
         self.0.get(name)
     }
 
-    /// Offset and limit of a list; `most` is the largest limit.
+    /// Offset and limit of a list; `most` is the largest valid limit.
     ///
     /// # Errors
     /// InvalidParameterValue.Offset or .Limit.
@@ -80,7 +80,10 @@ impl Parameters {
             None => Ok(None),
         };
         let wrong = |name: &str| {
-            ApiError::new(format!("InvalidParameterValue.{name}"), format_args!("`{name}` is off"))
+            ApiError::new(
+                format!("InvalidParameterValue.{name}"),
+                format_args!("`{name}` is out of range"),
+            )
         };
         let offset = number("Offset").map_err(|()| wrong("Offset"))?.unwrap_or(0);
         let limit = number("Limit").map_err(|()| wrong("Limit"))?.unwrap_or(20);
@@ -92,7 +95,7 @@ impl Parameters {
     }
 }
 
-/// Holds an object to a shape; `at` is where it stands, with a dot behind.
+/// Checks an object against a shape; `at` is its path, which ends in a dot.
 fn check(members: &Map<String, Value>, shape: &str, at: &str) -> Result<(), ApiError> {
     let fields = || shape.split_whitespace().filter_map(|field| field.split_once(':'));
     for (name, value) in members {
@@ -100,7 +103,7 @@ fn check(members: &Map<String, Value>, shape: &str, at: &str) -> Result<(), ApiE
         let Some((_, kind)) = known else {
             return Err(ApiError::new(
                 "UnknownParameter",
-                format_args!("the parameter `{at}{name}` is not known"),
+                format_args!("unknown parameter `{at}{name}`"),
             ));
         };
         if !value.is_null() {
@@ -124,7 +127,7 @@ fn check_type(value: &Value, kind: &str, at: &str) -> Result<(), ApiError> {
         let kind = kind.trim_start_matches('[').trim_end_matches(']');
         Err(ApiError::new(
             "InvalidParameterValue",
-            format_args!("the parameter `{at}` has another type; it has to be {kind}"),
+            format_args!("the parameter `{at}` has the wrong type; it has to be {kind}"),
         ))
     };
     if let Some(inner) = kind.strip_prefix('[').and_then(|kind| kind.strip_suffix(']')) {
@@ -174,14 +177,18 @@ mod tests {
     }
 
     #[test]
-    fn names_what_is_unknown_missing_or_of_another_type() {
+    fn names_the_parameter_that_is_unknown_missing_or_of_the_wrong_type() {
         for (action, body, expected) in [
             ("GetFunction", r#"{"FunctionName":"f"}"#, "ok"),
             ("GetAccount", "", "ok"),
             ("GetFunction", r#"{"FunctionName":null}"#, "ok"),
             ("Sing", "{}", "InvalidAction `Sing`"),
             ("GetFunction", "[]", "InvalidParameter the body"),
-            ("GetFunction", r#"{"Functionname":"f"}"#, "UnknownParameter the parameter `Functio"),
+            (
+                "GetFunction",
+                r#"{"Functionname":"f"}"#,
+                "UnknownParameter unknown parameter `Functio",
+            ),
             ("PublishVersion", "{}", "MissingParameter the parameter `FunctionName`"),
             ("PublishVersion", r#"{"FunctionName":null}"#, "MissingParameter"),
             ("PublishVersion", r#"{"FunctionName":1}"#, "InvalidParameterValue the parameter"),
@@ -198,7 +205,7 @@ mod tests {
             (
                 "CreateFunction",
                 r#"{"FunctionName":"f","Code":{},"MemorySize":"128"}"#,
-                "InvalidParameterValue the parameter `MemorySize` has another type; it has to be",
+                "InvalidParameterValue the parameter `MemorySize` has the wrong type; it has to be",
             ),
         ] {
             let found = code(action, body);

@@ -1,5 +1,5 @@
-//! Provisioned concurrency: Put-, Get- and DeleteProvisionedConcurrencyConfig. Instances are really
-//! started ahead.
+//! Provisioned concurrency: Put-, Get- and DeleteProvisionedConcurrencyConfig. The emulator starts
+//! real instances.
 
 use crate::api::error::ApiError;
 use crate::api::function::namespace;
@@ -19,7 +19,9 @@ impl Session {
         let Some(instances) = u64::try_from(instances).ok().filter(|&n| n <= most as u64) else {
             return Err(ApiError::new(
                 "LimitExceeded.FunctionTotalProvisionedConcurrencyNum",
-                format_args!("{instances} instances; here there may be {most} (--instances)"),
+                format_args!(
+                    "{instances} instances exceed the limit of {most}; raise it with --instances"
+                ),
             ));
         };
         if self.faults.happens("no-quota") {
@@ -36,7 +38,7 @@ impl Session {
             () => None,
         };
         if number == LATEST {
-            let what = "$LATEST has no provisioned concurrency; publish a version";
+            let what = "`$LATEST` cannot have provisioned concurrency; publish a version";
             return Err(ApiError::new("InvalidParameterValue.Qualifier", what));
         }
         let target = self.target(namespace, name, number, None)?;
@@ -46,7 +48,7 @@ impl Session {
             if self.standing(function, number, version).is_some_and(|it| it.1 == "InProgress") {
                 return Err(ApiError::new(
                     "FailedOperation.ProvisionedInProgress",
-                    "the instances that were asked for before are still being started",
+                    "instances of an earlier request are still starting; wait until they are Done",
                 ));
             }
             let actions = of.value("TriggerActions").cloned().unwrap_or_else(|| json!([]));
@@ -108,7 +110,7 @@ impl Session {
         Ok(json!({}))
     }
 
-    /// How many of a version's instances exist, and the API's status of that.
+    /// Number of a version's provisioned instances that exist, and its status in the API.
     fn standing(
         &self,
         function: &Function,
@@ -128,7 +130,7 @@ impl Session {
         Some((available, if is_done { "Done" } else { "InProgress" }))
     }
 
-    /// After a restart: starts the instances that were asked for before it.
+    /// Starts, after a restart, the provisioned instances that the stored state has.
     pub fn provision_again(self: &Arc<Self>) -> Result<(), ApiError> {
         let all = self.read(|world, _| {
             let mut all = Vec::new();

@@ -1,32 +1,32 @@
-//! A query of CLS, as far as it finds lines: `KEY:value`, `KEY:"value"`, `value*`, AND, OR, NOT,
-//! parentheses, `*` for everything (CLS 614/47044, CQL). Statistics behind `|` are refused.
+//! Query of CLS, without its statistics: `KEY:value`, `KEY:"value"`, `value*`, AND, OR, NOT,
+//! parentheses, and `*` for all lines (CLS 614/47044, CQL). Statistics after `|` are refused.
 
 /// A parsed query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Query {
-    /// Everything.
+    /// Matches every line.
     All,
-    /// A field, or any of them without a name; `true` where the value is a beginning.
+    /// Matches a field, or any field if the name is empty; `true` if the value is a prefix.
     Term(Option<String>, String, bool),
-    /// The opposite.
+    /// Matches if the inner query does not.
     Not(Box<Query>),
-    /// All of these.
+    /// Matches if all of these match.
     And(Vec<Query>),
-    /// One of these.
+    /// Matches if one of these matches.
     Or(Vec<Query>),
 }
 
-/// How deep parentheses and NOT may go.
+/// Largest depth of nested parentheses and NOT.
 const MAX_DEPTH: usize = 32;
 
 impl Query {
-    /// Reads a query.
+    /// Parses a query.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// A message that states the syntax error.
     pub fn parse(text: &str) -> Result<Query, String> {
         if text.len() > 12_000 {
-            return Err("the query is over 12 KB".into());
+            return Err("the query is longer than 12 KB".into());
         }
         let tokens = tokens(text)?;
         let mut rest = tokens.as_slice();
@@ -58,8 +58,8 @@ impl Query {
     }
 }
 
-/// A field holds words (CLS splits it at blanks and punctuation): a value is found in it as a
-/// whole, or as one or several whole words of it.
+/// Whether a field contains a value. CLS splits fields into words at blanks and punctuation: a
+/// value matches the whole field, or one or several whole words of it.
 fn holds(text: &str, value: &str) -> bool {
     let is_inside = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || "-_.$".contains(c));
     let mut found = text.match_indices(value).filter(|_| !value.is_empty());
@@ -95,13 +95,13 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
                     _ => Token::Colon,
                 });
             }
-            '|' => return Err("statistics (what stands behind `|`) are not played here".into()),
+            '|' => return Err("statistics (after `|`) are not emulated; leave them out".into()),
             '"' => {
                 rest.next();
                 let mut word = String::new();
                 loop {
                     match rest.next() {
-                        None => return Err("a quotation mark is not closed".into()),
+                        None => return Err("a closing quotation mark is missing".into()),
                         Some('"') => break,
                         Some('\\') => word.extend(rest.next()),
                         Some(c) => word.push(c),
@@ -144,7 +144,7 @@ fn all(rest: &mut &[Token], depth: usize) -> Result<Query, String> {
     loop {
         match rest {
             [Token::And, tail @ ..] => *rest = tail,
-            // Two terms side by side are both wanted.
+            // Two terms without an operator are joined by AND.
             [Token::Word(..) | Token::Open | Token::Not, ..] => {}
             _ => break,
         }
@@ -171,7 +171,7 @@ fn one(rest: &mut &[Token], depth: usize) -> Result<Query, String> {
                     *rest = tail;
                     Ok(inner)
                 }
-                _ => Err("a parenthesis is not closed".into()),
+                _ => Err("a closing parenthesis is missing".into()),
             }
         }
         [Token::Word(name, false), Token::Colon, Token::Word(value, begins), tail @ ..] => {
@@ -187,7 +187,7 @@ fn one(rest: &mut &[Token], depth: usize) -> Result<Query, String> {
             Ok(Query::Term(None, word.clone(), *begins))
         }
         [token, ..] => Err(format!("unexpected {token:?}")),
-        [] => Err("it ends too early".into()),
+        [] => Err("the query ends too early".into()),
     }
 }
 
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_query() {
+    fn refuses_invalid_queries() {
         for query in
             ["(", "a AND", "a:", ":", "\"open", "* | select count(*)", "a) b", &"(".repeat(99)]
         {

@@ -8,7 +8,7 @@ use crate::api::session::Session;
 use crate::sync::lock;
 use serde_json::{Value, json};
 
-/// Lines of an answer at most.
+/// Largest number of lines in an answer.
 const MAX_LIMIT: i64 = 1000;
 
 impl Session {
@@ -47,16 +47,16 @@ impl Session {
         if topic != TOPIC && !is_used && !logs.has_topic(topic) {
             return Err(ApiError::new(
                 "ResourceNotFound.TopicNotExist",
-                format_args!("there is no topic `{topic}`"),
+                format_args!("the topic `{topic}` does not exist"),
             ));
         }
-        // A place in the list: new lines do not come before it, because a search is of a range of
-        // time that is over when it is paged through.
+        // Context is an index into the list. New lines do not shift it, because a search that
+        // is paged through covers a range of time that is over.
         let context = of.text("Context").filter(|context| !context.is_empty());
         let skip: usize = match context.map(str::parse) {
             None => usize::try_from(of.number("Offset").unwrap_or(0)).unwrap_or(0),
             Some(Ok(skip)) => skip,
-            Some(Err(_)) => return wrong("Context is not one that was returned before"),
+            Some(Err(_)) => return wrong("invalid Context; send the one of the page before"),
         };
         let mut found = logs.find(topic, from, to, &query, now);
         if !ascending {

@@ -1,4 +1,4 @@
-//! Dispatch: an accepted request goes to its action, whose result becomes the API's JSON.
+//! Dispatch of accepted requests: calls the action, and makes the API's JSON of its result.
 
 use crate::api::error::ApiError;
 use crate::api::parameters::Parameters;
@@ -7,12 +7,12 @@ use crate::invocation::new_id;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// What goes back to the client.
+/// Answer for the client.
 #[derive(Debug)]
 pub enum Answer {
-    /// JSON.
+    /// A body of JSON.
     Body(String),
-    /// Nothing: the connection is reset.
+    /// No reply: the server resets the connection.
     Reset,
 }
 
@@ -46,14 +46,14 @@ impl Session {
             other => {
                 return Err(ApiError::new(
                     "NoSuchProduct",
-                    format_args!("`{other}` is not played here; scf and cls are"),
+                    format_args!("the service `{other}` is not emulated; scf and cls are"),
                 ));
             }
         };
         if version != expected {
             return Err(ApiError::new(
                 "NoSuchVersion",
-                format_args!("X-TC-Version is `{version}`; {service} has {expected}"),
+                format_args!("X-TC-Version is `{version}`; {service} needs {expected}"),
             ));
         }
         self.disturb(action)?;
@@ -89,18 +89,16 @@ impl Session {
             "DeleteTrigger" => self.delete_trigger(&of),
             "ListTriggers" => self.list_triggers(&of),
             "SearchLog" => self.search_log(&of),
-            other => {
-                Err(ApiError::new("InvalidAction", format_args!("`{other}` is not played here")))
-            }
+            other => Err(ApiError::new("InvalidAction", format_args!("`{other}` is not emulated"))),
         }
     }
 
-    /// Faults that stand in front of every action.
+    /// Faults that apply before every action.
     fn disturb(&self, action: &str) -> Result<(), ApiError> {
         if self.faults.happens_to("request-limit", action) {
             return Err(ApiError::new(
                 "RequestLimitExceeded",
-                format_args!("{action} is called more often than is allowed; wait a moment"),
+                format_args!("too many calls of {action}; wait a moment"),
             ));
         }
         if self.faults.happens_to("no-permission", action) {
@@ -120,7 +118,7 @@ impl Session {
     }
 }
 
-/// The API's JSON of an answer.
+/// The answer in the API's JSON.
 pub(super) fn respond(answered: Result<Value, ApiError>) -> String {
     let mut response = answered
         .unwrap_or_else(|error| json!({"Error": {"Code": error.code, "Message": error.message}}));

@@ -13,37 +13,37 @@ use crate::sync::lock;
 use std::path::Path;
 use std::sync::{Condvar, Mutex};
 
-/// Until a change is Active, in seconds, when no fault says otherwise.
+/// Time until a change is Active, in seconds, without the fault `update-delay`.
 const UPDATE_DELAY_S: f64 = 0.2;
 
-/// The whole of a stand-in.
+/// State of one emulated API.
 pub struct Session {
-    /// What is there.
+    /// Namespaces, functions, versions, aliases and triggers.
     pub(super) world: Mutex<World>,
     /// Log lines and requests.
     pub(super) logs: Mutex<Logs>,
-    /// The time, as the API has it.
+    /// The API's clock.
     pub(super) clock: Clock,
-    /// What goes wrong.
+    /// Injected faults.
     pub(super) faults: Faults,
-    /// Where it is kept; nowhere without a file.
+    /// Database of the state; `None` without a file.
     store: Mutex<Option<Store>>,
-    /// Is woken by each change.
+    /// Notified by each change.
     pub(super) changed: Condvar,
-    /// Real instances.
+    /// The real instances.
     pub(super) fleet: Fleet,
     /// Region, account, and limits of instances.
     pub(super) base: Config,
-    /// The digest of the image that runs.
+    /// Digest of the image that runs.
     pub(super) digest: String,
 }
 
 impl Session {
-    /// What `state` has in it; without a file, and in a new one, nothing but the namespace
-    /// `default`.
+    /// Opens the session with the contents of the file `state`. Without a file, or with a new one,
+    /// it has only the namespace `default`.
     ///
     /// # Errors
-    /// The file's.
+    /// If the file cannot be used.
     pub fn new(
         fleet: Fleet,
         base: Config,
@@ -78,19 +78,19 @@ impl Session {
         })
     }
 
-    /// The faults, to be changed while it runs.
+    /// The faults, which can be changed at run time.
     pub fn faults(&self) -> &Faults {
         &self.faults
     }
 
-    /// The time, with whatever fault it has.
+    /// The API's time, with the fault `clock-skew`.
     pub fn now_ms(&self) -> i64 {
         let skew = self.faults.setting("clock-skew").unwrap_or(0.0);
         self.clock.set_skew_ms((skew * 1000.0) as i64);
         self.clock.now_ms()
     }
 
-    /// Reads the world as it is now.
+    /// Reads the world, brought up to the present time.
     pub(super) fn read<T>(
         &self,
         read: impl FnOnce(&World, i64) -> Result<T, ApiError>,
@@ -98,7 +98,7 @@ impl Session {
         self.change(|world, now| read(world, now))
     }
 
-    /// Changes the world, and stores what was changed.
+    /// Changes the world, and stores the change.
     pub(super) fn change<T>(
         &self,
         change: impl FnOnce(&mut World, i64) -> Result<T, ApiError>,
@@ -124,12 +124,12 @@ impl Session {
         self.changed.notify_all();
         drop(world);
         written.wait().map_err(|error| {
-            ApiError::new("InternalError", format_args!("the change is not stored: {error}"))
+            ApiError::new("InternalError", format_args!("the change cannot be stored: {error}"))
         })?;
         result
     }
 
-    /// Keeps lines, and the request that they are of if somebody made one.
+    /// Keeps lines, and the request to which they belong, if there is one.
     pub(super) fn record(&self, call: Option<Call>, lines: Vec<Line>) {
         let mut logs = lock(&self.logs);
         let added = call.map(|call| (logs.add_call(call.clone()), call));
@@ -145,7 +145,8 @@ impl Session {
         }
     }
 
-    /// When a change that begins now is there, and as what: `good`, or `bad` by a fault.
+    /// The time at which a change that begins now takes effect, and its result: `good`, or `bad`
+    /// if a fault fails it.
     pub(super) fn next(&self, now: i64, fault: &str, good: Status, bad: Status) -> (i64, Status) {
         let delay = self.faults.setting("update-delay").unwrap_or(UPDATE_DELAY_S).max(0.0);
         let status = if self.faults.happens(fault) { bad } else { good };
@@ -158,7 +159,7 @@ impl Session {
         Which { function: function.id.clone(), version: number.to_owned(), revision }
     }
 
-    /// A remark of the emulator's own.
+    /// Writes a note of the emulator.
     pub(super) fn note(&self, text: impl std::fmt::Display) {
         self.fleet.note(text);
     }
@@ -167,6 +168,6 @@ impl Session {
     pub fn close(&self) {
         self.fleet.close();
         let store = lock(&self.store).take();
-        drop(store); // writes what is left
+        drop(store); // writes pending orders
     }
 }

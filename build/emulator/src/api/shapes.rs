@@ -1,8 +1,8 @@
 //! Types of requests: the parameters of each emulated action, as the platform's own models list
-//! them (tccli 3.1.189.1, scf 2018-04-16 and cls 2020-10-16). Requests are checked against them
-//! before anything is done.
+//! them (tccli 3.1.189.1, scf 2018-04-16 and cls 2020-10-16). Each request is checked against
+//! them first.
 
-/// Action, service, parameters: `Name:type`, `!` where it must be there, `[type]` for a list.
+/// Action, service, parameters: `Name:type`, `!` if it is required, `[type]` for a list.
 pub(super) const ACTIONS: &[(&str, &str, &str)] = &[
     ("GetAccount", "scf", ""),
     (
@@ -147,7 +147,7 @@ pub(super) const ACTIONS: &[(&str, &str, &str)] = &[
          SamplingRate:float UseNewAnalysis:bool HighLight:bool Query:text SyntaxRule:int",
     ),
 ];
-/// Structures that parameters have as types.
+/// Structures that are types of parameters.
 pub(super) const SHAPES: &[(&str, &str)] = &[
     ("CfsConfig", "CfsInsList!:[CfsInsInfo]"),
     (

@@ -1,6 +1,6 @@
 //! Persistent state: the world, the log and the requests, in a database of one file (redb). One
-//! thread writes, several orders in one transaction; a change is on disk before its request is
-//! answered, log lines a moment later.
+//! thread writes several orders in one transaction. A change is on disk before its request is
+//! answered; log lines follow a moment later.
 
 use crate::api::log::{Call, Line, Logs};
 use crate::api::world::{Function, Key, Namespace, Version, World};
@@ -15,21 +15,21 @@ use std::thread::{self, JoinHandle};
 const WORLD: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("world");
 const LINES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("lines");
 const CALLS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("calls");
-/// Orders of one transaction.
+/// Largest number of orders in one transaction.
 const MAX_ORDERS: usize = 256;
 
-/// Why there is no database.
+/// Why the database cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Another process has it.
+    /// Another process has opened it.
     #[error("`{0}` is open in another process; end that one, or name another file (--api-state)")]
     InUse(PathBuf),
-    /// The folder, the file, or what is in it.
+    /// The folder, the file or its contents cannot be used.
     #[error("`{path}` cannot be used: {why}; name another file (--api-state), or remove it")]
     File {
-        /// Which.
+        /// Its path.
         path: PathBuf,
-        /// The database's words.
+        /// The database's message.
         why: String,
     },
 }
@@ -40,7 +40,7 @@ pub struct Store {
     writer: Option<JoinHandle<()>>,
 }
 
-/// What is to be written.
+/// A change to write.
 #[derive(Default)]
 struct Order {
     world: Vec<(String, Option<Vec<u8>>)>,
@@ -51,7 +51,7 @@ struct Order {
     done: Option<SyncSender<Result<(), String>>>,
 }
 
-/// Waits until a change is on the disk.
+/// Handle that waits until a change is on disk.
 pub struct Written(Option<Receiver<Result<(), String>>>);
 
 impl Written {
@@ -60,10 +60,10 @@ impl Written {
         Written(None)
     }
 
-    /// Waits.
+    /// Waits until the change is on disk.
     ///
     /// # Errors
-    /// The disk's.
+    /// The error of the write.
     pub fn wait(self) -> Result<(), String> {
         match self.0 {
             Some(done) => done.recv().unwrap_or_else(|_| Err("the database is closed".into())),
@@ -73,7 +73,7 @@ impl Written {
 }
 
 impl Store {
-    /// Opens the file, or makes it; with what is in it.
+    /// Opens the file, or makes it; returns its contents too.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -95,7 +95,7 @@ impl Store {
         Ok((Store { orders: Some(orders), writer: Some(writer) }, world, logs))
     }
 
-    /// Writes what stands under these keys now, or that nothing does.
+    /// Writes the present values of these keys; a key without a value is deleted.
     pub fn save(&self, world: &World, keys: &[Key]) -> Written {
         let world = keys.iter().map(|key| {
             let (name, value) = match key {
@@ -137,13 +137,13 @@ impl Store {
 
     fn order(&self, order: Order) {
         if let Some(orders) = &self.orders {
-            let _ = orders.send(order); // `Written` reports a writer that has ended
+            let _ = orders.send(order); // if the writer has ended, `Written` reports it
         }
     }
 }
 
 impl Drop for Store {
-    /// Writes what is left.
+    /// Writes the pending orders.
     fn drop(&mut self) {
         drop(self.orders.take());
         if let Some(writer) = self.writer.take() {
@@ -162,7 +162,7 @@ fn write(database: &Database, from: &Receiver<Order>) {
         let orders: Vec<Order> = std::iter::once(first).chain(more).collect();
         let written = transaction(database, &orders).map_err(|error| error.to_string());
         for done in orders.into_iter().filter_map(|order| order.done) {
-            let _ = done.send(written.clone()); // who waits no more does not mind
+            let _ = done.send(written.clone()); // the receiver may be gone
         }
     }
 }
@@ -234,7 +234,7 @@ fn read(database: &Database) -> Result<(World, Logs), String> {
                     function.versions.insert(number.to_owned(), value_of::<Version>(&value)?);
                 }
             }
-            _ => return Err(format!("it has an entry `{key}` that is not known")),
+            _ => return Err(format!("it has an unknown entry `{key}`")),
         }
     }
     let lines = lines.iter().map(|line| value_of::<Line>(line)).collect::<Result<_, _>>()?;

@@ -1,5 +1,5 @@
-//! Timers: one thread sleeps until the next is due and sends its event as an asynchronous
-//! invocation. Times that passed while nothing ran are skipped.
+//! Timers: one thread sleeps until the next timer is due and sends its event as an asynchronous
+//! invocation. Times that passed while the emulator did not run are skipped.
 
 use crate::api::clock::{in_beijing, utc};
 use crate::api::session::Session;
@@ -12,11 +12,11 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use time::OffsetDateTime;
 
-/// A clock may be set meanwhile: the thread looks at it at least so often.
+/// Longest sleep of the thread: the clock may be set at any time.
 const LOOK: Duration = Duration::from_secs(30);
-/// What is later than this is not fired any more.
+/// A timer that is later than this does not fire.
 const MAX_LATE_MS: i64 = 60_000;
-/// So many days ahead a time is looked for; a leap day comes within eight years.
+/// Number of days in which the next time is searched: a leap day comes within eight years.
 const MAX_DAYS: u32 = 8 * 366;
 
 /// The running timers. Dropping them ends them.
@@ -36,10 +36,10 @@ struct Due {
 }
 
 impl Timers {
-    /// Starts them.
+    /// Starts the thread.
     ///
     /// # Errors
-    /// This machine has no thread for them.
+    /// If the system cannot start a thread.
     pub fn start(session: Arc<Session>) -> std::io::Result<Timers> {
         let closing = Arc::new(AtomicBool::new(false));
         let (its, ends) = (session.clone(), closing.clone());
@@ -107,7 +107,7 @@ fn run(session: &Arc<Session>, closing: &AtomicBool) {
             continue;
         }
         drop(world);
-        // Each is sent for the first time that it was due; the next look finds what follows.
+        // Only the first due time of each timer is sent; the next round finds later ones.
         done = due.iter().map(|(at, _)| *at).min().unwrap_or(now);
         for (at, timer) in due.into_iter().filter(|(at, _)| *at == done) {
             fire(session, at, &timer);
@@ -130,7 +130,7 @@ fn fire(session: &Arc<Session>, at: i64, timer: &Due) {
     }
 }
 
-/// The first time of a cron that is later than `after`, both in milliseconds since 1970.
+/// The first time of a cron expression after `after`, both in milliseconds since 1970.
 fn next_after(cron: &Cron, after: i64) -> Option<i64> {
     let start = in_beijing(after);
     let mut date = start.date();

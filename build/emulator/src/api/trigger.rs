@@ -1,7 +1,7 @@
 //! Triggers: CreateTrigger, UpdateTrigger, UpdateTriggerStatus, DeleteTrigger, ListTriggers
 //! (583/39901, "Trigger configuration description"). Timers and function URLs call real instances
-//! ([`super::timer`], [`super::url`]); COS and CKafka triggers are only stored: there is no bucket
-//! and no topic here.
+//! ([`super::timer`], [`super::url`]). COS and CKafka triggers are only stored: the emulator has
+//! no buckets and no topics.
 
 use crate::api::clock::text;
 use crate::api::error::ApiError;
@@ -12,7 +12,7 @@ use crate::invocation::new_id;
 use scaffold::cron::Cron;
 use serde_json::{Value, json};
 
-/// Triggers of one kind that a function may have.
+/// Largest number of triggers of one kind that a function may have.
 const MAX_TRIGGERS: usize = 10;
 
 fn wrong(code: &str, what: impl std::fmt::Display) -> ApiError {
@@ -32,7 +32,9 @@ fn enabled(of: &Parameters) -> Result<Option<bool>, ApiError> {
         None | Some("") => Ok(None),
         Some("OPEN") => Ok(Some(true)),
         Some("CLOSE") => Ok(Some(false)),
-        Some(other) => Err(wrong("Enable", format_args!("Enable is `{other}`; OPEN or CLOSE"))),
+        Some(other) => {
+            Err(wrong("Enable", format_args!("Enable is `{other}`; it has to be OPEN or CLOSE")))
+        }
     }
 }
 
@@ -61,13 +63,15 @@ impl Session {
             if function.triggers.iter().any(is_same) {
                 return Err(ApiError::new(
                     "ResourceInUse.Trigger",
-                    format_args!("there is such a trigger `{name}` of type {kind}"),
+                    format_args!("the trigger `{name}` of type {kind} exists already"),
                 ));
             }
             if function.triggers.iter().filter(is_kind).count() >= MAX_TRIGGERS {
                 return Err(ApiError::new(
                     "LimitExceeded.Trigger",
-                    format_args!("a function has {MAX_TRIGGERS} triggers of a type at most"),
+                    format_args!(
+                        "the function has {MAX_TRIGGERS} triggers of this type, which is the limit"
+                    ),
                 ));
             }
             let trigger = Trigger {
@@ -170,14 +174,14 @@ fn find(triggers: &[Trigger], of: &Parameters) -> Result<usize, ApiError> {
         trigger.kind == kind
             && (trigger.name == name || (kind == "http" && trigger.url_id == name))
             && trigger.qualifier == qualifier(of)
-            // "TriggerDesc must be given where it is a COS trigger."
+            // "TriggerDesc must be given for a COS trigger."
             && (kind != "cos" || event(&trigger.description) == event(wanted))
     };
     triggers.iter().position(is_it).ok_or_else(|| {
         let qualifier = qualifier(of);
         ApiError::new(
             "ResourceNotFound.Trigger",
-            format_args!("there is no trigger `{name}` of type {kind} for `{qualifier}`"),
+            format_args!("the trigger `{name}` of type {kind} for `{qualifier}` does not exist"),
         )
     })
 }
@@ -192,7 +196,9 @@ fn check_name(kind: &str, name: &str) -> Result<(), ApiError> {
         other => {
             return Err(wrong(
                 "Type",
-                format_args!("Type is `{other}`; timer, http, cos and ckafka are played here"),
+                format_args!(
+                    "Type is `{other}`; the emulator supports timer, http, cos and ckafka"
+                ),
             ));
         }
     };
@@ -204,7 +210,7 @@ fn check_name(kind: &str, name: &str) -> Result<(), ApiError> {
     }
 }
 
-/// TriggerDesc as it is kept: JSON of the documented members.
+/// TriggerDesc as it is stored: JSON with the documented members.
 fn description(kind: &str, given: &str, host: &str) -> Result<String, ApiError> {
     let wrong = |what: String| wrong("TriggerDesc", what);
     if kind == "timer" {
@@ -215,19 +221,19 @@ fn description(kind: &str, given: &str, host: &str) -> Result<String, ApiError> 
         return Ok(json!({"cron": cron}).to_string());
     }
     let Ok(Value::Object(mut members)) = serde_json::from_str(given) else {
-        return Err(wrong(format!("TriggerDesc of a {kind} trigger is JSON, not `{given}`")));
+        return Err(wrong(format!("TriggerDesc of a {kind} trigger is not JSON: `{given}`")));
     };
     match kind {
         "http" => {
             let auth = members.get("AuthType").and_then(Value::as_str).unwrap_or_default();
             if !["NONE", "CAM"].contains(&auth) {
-                return Err(wrong(format!("AuthType is `{auth}`; NONE or CAM")));
+                return Err(wrong(format!("AuthType is `{auth}`; it has to be NONE or CAM")));
             }
             let net = members.get("NetConfig").cloned().unwrap_or_default();
             let is_on = |name: &str| net[name].as_bool();
             let (Some(inner), Some(outer)) = (is_on("EnableIntranet"), is_on("EnableExtranet"))
             else {
-                let what = "NetConfig has to say EnableIntranet and EnableExtranet, true or false";
+                let what = "NetConfig needs EnableIntranet and EnableExtranet, each true or false";
                 return Err(wrong(what.into()));
             };
             let url = |on: bool, scheme: &str, host: &str| match on {
@@ -253,7 +259,9 @@ fn description(kind: &str, given: &str, host: &str) -> Result<String, ApiError> 
             let event = members.get("event").and_then(Value::as_str).unwrap_or_default();
             let kinds = ["cos:ObjectCreated:", "cos:ObjectRemove:", "cos:ObjectRestore:"];
             if !kinds.iter().any(|kind| event.starts_with(kind)) {
-                return Err(wrong(format!("event is `{event}`; cos:ObjectCreated:*, …")));
+                return Err(wrong(format!(
+                    "event is `{event}`; write it as cos:ObjectCreated:*, …"
+                )));
             }
         }
         _ => {
@@ -261,7 +269,7 @@ fn description(kind: &str, given: &str, host: &str) -> Result<String, ApiError> 
                 members.get(name).and_then(Value::as_i64).is_none_or(|n| (0..=most).contains(&n))
             };
             if !range("maxMsgNum", 10_000) || !range("timeOut", 60) || !range("retry", 10_000) {
-                let what = "maxMsgNum is 1 to 10000, timeOut to 60 seconds, retry to 10000";
+                let what = "maxMsgNum has to be 1 to 10000, timeOut to 60 seconds, retry to 10000";
                 return Err(wrong(what.into()));
             }
         }
@@ -269,13 +277,13 @@ fn description(kind: &str, given: &str, host: &str) -> Result<String, ApiError> 
     Ok(Value::Object(members).to_string())
 }
 
-/// Where a function URL is: `APPID-ID.REGION.tencentscf.com`, or within the cloud's network.
+/// The URL of a function: `APPID-ID.REGION.tencentscf.com`, or the one in the cloud's network.
 pub(super) fn host(app_id: &str, url_id: &str, region: &str, inside: bool) -> String {
     let inside = if inside { ".in" } else { "" };
     format!("{app_id}-{url_id}{inside}.{region}.tencentscf.com")
 }
 
-/// A trigger, as the API tells it.
+/// A trigger in the API's JSON.
 pub(super) fn describe(trigger: &Trigger) -> Value {
     json!({
         "TriggerName": trigger.name,

@@ -1,6 +1,6 @@
-//! Function URLs: a request whose `Host` is one (`APPID-ID.REGION.tencentscf.com`) reaches a real
-//! instance. A Web function gets it as it came; an event function gets the event of 583/96099, and
-//! its result becomes the response.
+//! Function URLs: a request whose `Host` is `APPID-ID.REGION.tencentscf.com` reaches a real
+//! instance. A Web function gets the request unchanged. An event function gets the event of
+//! 583/96099, and its result becomes the response.
 
 use crate::api::error::ApiError;
 use crate::api::session::Session;
@@ -18,7 +18,7 @@ pub(super) fn is_for_url(request: &Request) -> bool {
     name(request).ends_with(DOMAIN)
 }
 
-/// The host without a port, in small letters.
+/// The host without a port, in lower case.
 fn name(request: &Request) -> String {
     let host = field(&request.headers, "host").unwrap_or_default().to_ascii_lowercase();
     host.split(':').next().unwrap_or_default().to_owned()
@@ -85,15 +85,17 @@ impl Session {
         let refuse = |status, what: &str| Err((status, ApiError::new("FunctionUrl", what)));
         match found {
             Ok(Some((_, false, _))) => refuse(404, "the URL is not open on this network"),
-            Ok(Some((_, _, true))) => refuse(401, "CAM's signatures are not played for URLs"),
+            Ok(Some((_, _, true))) => {
+                refuse(401, "CAM signatures of function URLs are not emulated")
+            }
             Ok(Some((found, true, false))) => Ok(found),
-            Ok(None) => refuse(404, "there is no such function URL"),
+            Ok(None) => refuse(404, "the function URL does not exist"),
             Err(error) => Err((500, error)),
         }
     }
 }
 
-/// The event that an event function gets.
+/// The event that an event function gets for a request.
 fn event(request: &Request, client: IpAddr) -> Request {
     let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
     let mut headers = Map::new();
@@ -140,7 +142,8 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// A result as a response: with `statusCode` as it says, without one 200 and the result itself.
+/// The response of a result: with `statusCode` the described response, otherwise 200 with the
+/// result as its body.
 fn response(reply: &Reply) -> Reply {
     let whole = || Reply::new(200, "application/json", reply.body.clone());
     let Ok(Value::Object(result)) = serde_json::from_slice(&reply.body) else { return whole() };

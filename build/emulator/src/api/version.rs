@@ -37,7 +37,7 @@ impl Session {
         })
     }
 
-    /// Makes a version of a content, which begins at `from`.
+    /// Makes a version with the present content, which begins at `from`.
     pub(super) fn publish(
         &self,
         world: &mut World,
@@ -51,7 +51,7 @@ impl Session {
         if function.versions.len() > MAX_VERSIONS || self.faults.happens("no-quota") {
             return Err(ApiError::new(
                 "LimitExceeded.FunctionVersions",
-                format_args!("a function has {MAX_VERSIONS} versions at most"),
+                format_args!("the function has {MAX_VERSIONS} versions, which is the limit"),
             ));
         }
         let next = self.next(from, "publish-failed", Status::Active, Status::PublishFailed);
@@ -102,7 +102,7 @@ impl Session {
             if number == LATEST {
                 return Err(ApiError::new(
                     "InvalidParameterValue.Qualifier",
-                    "$LATEST goes with its function only",
+                    "`$LATEST` cannot be deleted; it is deleted with its function",
                 ));
             }
             function.version(number)?;

@@ -1,5 +1,5 @@
-//! State of the emulated cloud: namespaces, functions, their versions, aliases, triggers. Values
-//! only: it starts nothing and stores nothing. The time is an argument and advances states
+//! State of the emulated cloud: namespaces, functions, their versions, aliases, triggers. It holds
+//! values only; it starts and stores nothing. The time is an argument and advances states
 //! ([`Version::settle`]): 583/115197, "while updating or failed, calls reach the content before the
 //! update".
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The version that is edited.
+/// The version that an update changes.
 pub const LATEST: &str = "$LATEST";
 /// The alias that each function has.
 pub const DEFAULT: &str = "$DEFAULT";
@@ -28,7 +28,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// As the API writes it.
+    /// The name in the API.
     pub fn name(self) -> &'static str {
         match self {
             Status::Creating => "Creating",
@@ -42,40 +42,40 @@ impl Status {
     }
 }
 
-/// A version of a function, `$LATEST` among them.
+/// A version of a function; `$LATEST` is one too.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Version {
-    /// What callers reach.
+    /// The content that callers reach.
     pub content: Content,
-    /// What they reach once it is Active.
+    /// The content that they reach once the version is Active.
     pub pending: Option<Content>,
-    /// Where it stands.
+    /// Its present status.
     pub status: Status,
-    /// When it moves on, and to what.
+    /// Time and status of the next transition.
     pub next: Option<(i64, Status)>,
-    /// Counts changes of what callers reach: each has instances of its own.
+    /// Number of changes of the content that callers reach; each change has its own instances.
     pub revision: u64,
     /// When it was made.
     pub added_ms: i64,
     /// When it was changed.
     pub modified_ms: i64,
-    /// Instances that are started ahead; none: never asked for.
+    /// Provisioned concurrency; `None` if it was never set.
     pub provisioned: Option<Provisioned>,
 }
 
 /// Provisioned concurrency of a version.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Provisioned {
-    /// How many.
+    /// Number of instances.
     pub instances: u64,
-    /// A fault: it stays InProgress, or is Failed with this reason.
+    /// An injected fault: the status stays InProgress, or is Failed with this reason.
     pub stuck: Option<String>,
-    /// TriggerActions, given back.
+    /// TriggerActions, which is only stored.
     pub actions: Value,
 }
 
 impl Version {
-    /// One that is on its way.
+    /// A version that is being created.
     pub fn new(content: Content, status: Status, next: (i64, Status), now: i64) -> Version {
         Version {
             content,
@@ -89,7 +89,7 @@ impl Version {
         }
     }
 
-    /// Moves on what is due; whether that changed anything.
+    /// Applies a transition that is due; returns whether that changed the version.
     pub fn settle(&mut self, now: i64) -> bool {
         let Some((_, status)) = self.next.filter(|(due, _)| *due <= now) else { return false };
         self.next = None;
@@ -101,7 +101,7 @@ impl Version {
         true
     }
 
-    /// Whether calls are answered: not before it was made.
+    /// Whether calls are answered: not until it was created.
     pub fn answers(&self) -> bool {
         !matches!(
             self.status,
@@ -109,7 +109,7 @@ impl Version {
         )
     }
 
-    /// Begins a change, which is there `next`.
+    /// Begins a change that takes effect at `next`.
     pub fn change(&mut self, content: Content, next: (i64, Status), now: i64) {
         self.pending = Some(content);
         self.status = Status::Updating;
@@ -140,7 +140,7 @@ pub struct Trigger {
     pub kind: String,
     /// Its name.
     pub name: String,
-    /// TriggerDesc, as it is given back.
+    /// TriggerDesc, as the API returns it.
     pub description: String,
     /// The version or alias that it calls.
     pub qualifier: String,
@@ -150,7 +150,7 @@ pub struct Trigger {
     pub argument: String,
     /// Text of people.
     pub comment: String,
-    /// A function URL's own part of its host; empty for other triggers.
+    /// Part of the host that identifies a function URL; empty for other triggers.
     #[serde(default)]
     pub url_id: String,
     /// When it was made.
@@ -166,24 +166,24 @@ pub struct Function {
     pub name: String,
     /// Its namespace.
     pub namespace: String,
-    /// `lam-…`; another after it was deleted and made again.
+    /// `lam-…`; a function that is deleted and made again gets a new id.
     pub id: String,
-    /// Type HTTP, not Event.
+    /// Whether its type is HTTP, not Event.
     pub is_web: bool,
     /// The number of the next version.
     pub next_version: u64,
-    /// `$LATEST` and numbers.
+    /// Versions by `$LATEST` or number.
     #[serde(skip)]
     pub versions: BTreeMap<String, Version>,
-    /// Without `$DEFAULT` there is no function.
+    /// Aliases; every function has `$DEFAULT`.
     pub aliases: BTreeMap<String, Alias>,
-    /// In the order of their making.
+    /// Triggers, in the order of their creation.
     pub triggers: Vec<Trigger>,
 }
 
 impl Function {
-    /// The version that a version's number or an alias means now; `lot` in 0..1 chooses where an
-    /// alias shares its callers out. The alias, if it was one, comes first.
+    /// The version to which a version number or an alias refers now; `lot` in 0..1 chooses among
+    /// the versions of an alias with weights. The alias, if there is one, comes first.
     ///
     /// # Errors
     /// ResourceNotFound.Qualifier.
@@ -234,18 +234,18 @@ pub struct Namespace {
     pub modified_ms: i64,
 }
 
-/// All of it.
+/// The whole state.
 #[derive(Clone, Debug, Default)]
 pub struct World {
-    /// By name; `default` is always there.
+    /// Namespaces by name; `default` always exists.
     pub namespaces: BTreeMap<String, Namespace>,
-    /// By namespace and name.
+    /// Functions by namespace and name.
     pub functions: BTreeMap<(String, String), Function>,
-    /// What has changed since it was stored.
+    /// Keys that have changed since they were stored.
     pub touched: Vec<Key>,
 }
 
-/// What is stored under a key of its own.
+/// Key of a stored entry.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Key {
     /// A namespace.
@@ -266,15 +266,15 @@ impl World {
         self.functions.get(&(namespace.to_owned(), name.to_owned())).ok_or_else(|| {
             ApiError::new(
                 "ResourceNotFound.Function",
-                format_args!("there is no function `{name}` in the namespace `{namespace}`"),
+                format_args!("the function `{name}` does not exist in the namespace `{namespace}`"),
             )
         })
     }
 
-    /// The same to be changed; it is stored afterwards.
+    /// A function to be changed; it is stored afterwards.
     ///
     /// # Errors
-    /// The same.
+    /// As [`function`](Self::function).
     pub fn function_mut(&mut self, namespace: &str, name: &str) -> Result<&mut Function, ApiError> {
         self.function(namespace, name)?;
         let key = (namespace.to_owned(), name.to_owned());
@@ -307,13 +307,13 @@ impl World {
         self.namespaces.get(name).ok_or_else(|| {
             ApiError::new(
                 "ResourceNotFound.Namespace",
-                format_args!("there is no namespace `{name}`"),
+                format_args!("the namespace `{name}` does not exist"),
             )
         })
     }
 
-    /// Moves on whatever is due; whether that was anything. It is not stored: what is stored moves
-    /// on in the same way.
+    /// Applies all transitions that are due; returns whether there was one. The result is not
+    /// stored, because the stored state makes the same transitions.
     pub fn settle(&mut self, now: i64) -> bool {
         let mut has_settled = false;
         for version in self.functions.values_mut().flat_map(|f| f.versions.values_mut()) {
@@ -322,7 +322,7 @@ impl World {
         has_settled
     }
 
-    /// What was changed, each once.
+    /// The changed keys, each once.
     pub fn take_touched(&mut self) -> Vec<Key> {
         let mut touched = std::mem::take(&mut self.touched);
         touched.sort();

@@ -1,4 +1,4 @@
-//! `firstbyte run --api`: the emulated API of the cloud for an image, until it is stopped.
+//! Command `firstbyte run --api`: the emulated API of the cloud for an image, until it is stopped.
 
 use super::function::{CommandContext, config, network, source};
 use crate::args::RunArguments;
@@ -17,10 +17,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-/// Instances of a version at most, when no flag says otherwise.
+/// Default of the largest number of instances of a version.
 const MAX_INSTANCES: usize = 100;
 
-/// Runs until `stop` sends something.
+/// Runs until `stop` sends a message.
 pub fn run(
     address: SocketAddr,
     arguments: &RunArguments,
@@ -29,7 +29,9 @@ pub fn run(
     stop: &Receiver<()>,
 ) -> Result<(), Box<dyn Error>> {
     let source = source(None, &arguments.platform, around)?;
-    let Source::Image(place) = &source else { return Err("`--api` needs `--image`".into()) };
+    let Source::Image(place) = &source else {
+        return Err("`--image` is missing; `--api` needs it".into());
+    };
     let digest = load(place)?.manifest_digest().to_string();
     let program = source.prepare()?;
     program.left_out.iter().for_each(|line| journal.note(line));
@@ -55,7 +57,7 @@ pub fn run(
     }
     let session = Arc::new(Session::new(fleet, base, digest, faults, state.as_deref())?);
     if let Err(error) = session.provision_again() {
-        journal.note(format_args!("instances are not started ahead again: {error}"));
+        journal.note(format_args!("provisioned instances cannot be restarted: {error}"));
     }
     let door =
         Door::open(address, session.clone(), arguments.api_key.clone()).map_err(|error| {
@@ -67,7 +69,7 @@ pub fn run(
         "the API is at http://{at}, for the key `{}`; Ctrl-C ends it",
         arguments.api_key.id()
     ));
-    let _ = stop.recv(); // an error is an end, too
+    let _ = stop.recv(); // an error means that the sender has ended: stop too
     drop((door, timers));
     session.close();
     Ok(())

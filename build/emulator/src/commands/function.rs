@@ -1,4 +1,4 @@
-//! The function that a command line names: the source of its program, and its configuration.
+//! Function that a command line names: the source of its program, and its configuration.
 
 use crate::args::{FunctionType, PlatformArguments};
 use emulator::config::{Config, Mode};
@@ -10,7 +10,7 @@ use microimage::scf::PORT;
 use std::error::Error;
 use std::path::PathBuf;
 
-/// What a command needs to know about this machine.
+/// Facts about this machine that commands need.
 pub struct CommandContext {
     /// The current folder.
     pub here: PathBuf,
@@ -18,9 +18,11 @@ pub struct CommandContext {
     pub helper: PathBuf,
     /// Cargo.
     pub cargo: Cargo,
+    /// Variables of this shell that instances get: how much the function logs, and in which form.
+    pub log: Vec<(String, String)>,
 }
 
-/// The source of the program: an image, or the one that `function` names.
+/// The source of the program: an image, or the package or file that `function` names.
 pub fn source(
     function: Option<&str>,
     arguments: &PlatformArguments,
@@ -32,8 +34,8 @@ pub fn source(
     }
 }
 
-/// The configuration: the defaults, then function.toml, then the flags. `otherwise` is the type of
-/// a function if neither states one.
+/// The configuration: the defaults, then function.toml, then this shell's variables for the log,
+/// then the flags. `otherwise` is the type of a function if neither sets it.
 pub fn config(
     source: &Source,
     arguments: &PlatformArguments,
@@ -45,7 +47,7 @@ pub fn config(
         settings::apply(function, &mut config);
     }
     if !matches!(source, Source::Image(_)) {
-        // It is a path in the image, and here the program itself is started.
+        // `command` is a path in the image, and without an image the program itself is started.
         config.command = None;
     }
     config.mode = match arguments.kind {
@@ -57,8 +59,10 @@ pub fn config(
     config.websocket_idle = arguments.websocket_idle.or(config.websocket_idle);
     config.timeout = arguments.timeout.unwrap_or(config.timeout);
     config.init_timeout = arguments.init_timeout.unwrap_or(config.init_timeout);
-    config.environment.retain(|(name, _)| !arguments.env.iter().any(|(other, _)| other == name));
-    config.environment.extend(arguments.env.iter().cloned());
+    for variables in [&around.log, &arguments.env] {
+        config.environment.retain(|(name, _)| !variables.iter().any(|(other, _)| other == name));
+        config.environment.extend(variables.iter().cloned());
+    }
     config.role |= arguments.role;
     Ok(config)
 }
@@ -81,12 +85,12 @@ pub fn network(
     if let Some(taken) = reach.iter().find(|reach| reach.port() == PORT) {
         return Err(format!(
             "`{taken}` cannot be reached: port {PORT} is the function's own inside its instance; \
-             let the server listen on another port"
+             make the server listen on another port"
         )
         .into());
     }
     if reach.len() > MAX_REACH {
-        return Err(format!("{} ports to reach; {MAX_REACH} are the most", reach.len()).into());
+        return Err(format!("{} ports to reach; the limit is {MAX_REACH}", reach.len()).into());
     }
     let network = Network::new(&reach, &around.helper)
         .map_err(|error| format!("this machine's addresses cannot be listed: {error}"))?;

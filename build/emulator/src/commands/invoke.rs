@@ -1,5 +1,5 @@
-//! `firstbyte invoke`: sends one event or request and shows the result. If no function runs at the
-//! address, one is started for this invocation alone, and called in the same way.
+//! Command `firstbyte invoke`: sends one event or request and shows the result. If no function runs
+//! at the address, it starts one for this invocation, and calls it in the same way.
 
 use super::function::{CommandContext, config, network, source};
 use crate::args::InvokeArguments;
@@ -51,14 +51,23 @@ pub fn invoke(
         Ok(stream) => {
             if arguments.function.is_some() || arguments.platform.image.is_some() {
                 journal.note(format_args!(
-                    "what runs at {} is invoked: end it to start another",
+                    "the function that runs at {} is invoked; end it to start another",
                     arguments.address
+                ));
+            }
+            let variables = around.log.iter().chain(&arguments.platform.env);
+            let names: Vec<&str> = variables.map(|(name, _)| name.as_str()).collect();
+            if !names.is_empty() {
+                journal.note(format_args!(
+                    "what runs at {} does not get {}: set it where `firstbyte run` is started",
+                    arguments.address,
+                    names.join(", ")
                 ));
             }
             ask(stream, arguments, request, REPLY_LIMIT)
         }
         Err(_) if arguments.later => Err(format!(
-            "nothing runs at {}, and retries need a running platform: start `firstbyte run` \
+            "no function runs at {}, and retries need a running platform; start `firstbyte run` \
              first",
             arguments.address
         )
@@ -123,8 +132,8 @@ fn request(
     Ok(Request { method, target, headers, body })
 }
 
-/// An event written on the command line: no sample's name and hardly any file's begins with a brace
-/// or a bracket, so a mistake in it is reported as one in JSON.
+/// An event written on the command line. Names of samples never begin with a brace or a bracket,
+/// and names of files rarely do, so a mistake in such an argument is reported as invalid JSON.
 fn inline(wanted: &str) -> Option<Result<Vec<u8>, String>> {
     wanted.trim_start().starts_with(['{', '[']).then(|| {
         match serde_json::from_str::<serde::de::IgnoredAny>(wanted) {
@@ -185,8 +194,7 @@ fn ask(
     let is_late = |error: &io::Error| {
         matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
     };
-    let late =
-        || format!("{} has not answered within {} s", arguments.address, limit.as_secs_f64());
+    let late = || format!("{} did not answer within {} s", arguments.address, limit.as_secs_f64());
     let reply = match (Reply::read(&mut BufReader::new(&stream), &request.method), written) {
         (Ok((reply, _)), _) => reply,
         (Err(WireError::Io(error)), _) | (Err(_), Err(error)) if is_late(&error) => {
@@ -207,7 +215,8 @@ fn ask(
             Err(String::from_utf8_lossy(&reply.body).trim().to_owned().into())
         }
         None => Err(format!(
-            "another program than `firstbyte run` listens on {}; choose another with --address",
+            "the program that listens on {} is not `firstbyte run`; choose another address with \
+             --address",
             arguments.address
         )
         .into()),
@@ -332,7 +341,7 @@ fn indented(json: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Another server may accept a connection and send nothing.
+    /// Regression: another server may accept a connection and send nothing.
     #[test]
     fn a_caller_without_an_answer_gets_an_error() {
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -345,8 +354,8 @@ mod tests {
         let request = Request { method: "POST".into(), target: "/".into(), ..Request::default() };
         let error = ask(stream, &arguments, request, Duration::from_millis(50))
             .err()
-            .expect("there is no reply");
-        assert!(error.to_string().ends_with("has not answered within 0.05 s"), "{error}");
+            .expect("the call without an answer fails");
+        assert!(error.to_string().ends_with("did not answer within 0.05 s"), "{error}");
     }
 
     #[test]
@@ -354,7 +363,7 @@ mod tests {
         for (_, sample) in emulator::sample::all("/".as_ref()).iter().map(|s| (&s.name, &s.bytes)) {
             let text = std::str::from_utf8(sample).unwrap();
             let value: serde_json::Value = serde_json::from_str(text).unwrap();
-            // Of what serde_json wrote itself the keys are in its order and the numbers in its
+            // serde_json wrote these texts, so their keys are in its order and their numbers in its
             // form.
             let (compact, expected) =
                 (value.to_string(), serde_json::to_string_pretty(&value).unwrap());

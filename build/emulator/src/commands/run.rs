@@ -1,4 +1,4 @@
-//! `firstbyte run`: the emulated platform in front of a function, until it is stopped.
+//! Command `firstbyte run`: the emulated platform in front of a function, until it is stopped.
 
 use super::function::{CommandContext, config, network, source};
 use crate::args::RunArguments;
@@ -18,7 +18,7 @@ use std::time::Duration;
 /// How often a watching run checks whether it must end.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Runs until `stop` sends something.
+/// Runs until `stop` sends a message.
 pub fn run(
     arguments: &RunArguments,
     around: &CommandContext,
@@ -76,8 +76,8 @@ fn configured(
     Ok(config)
 }
 
-/// The first version that builds: at the start of a watch the sources may be incomplete. None when
-/// it must end.
+/// The first version that builds: at the start of a watch the sources may be incomplete. `None` if
+/// the command is stopped before.
 fn first_that_builds(
     source: &Source,
     watch: &Watch,
@@ -117,7 +117,7 @@ fn session(
     journal.note(pool.isolation());
     journal.note(summary(&pool.config(), front));
     let Some(watch) = watch else {
-        let _ = stop.recv(); // an error is an end, too
+        let _ = stop.recv(); // an error means that the sender has ended: stop too
         return Ok(());
     };
     while stop.try_recv() == Err(TryRecvError::Empty) {
@@ -132,7 +132,7 @@ fn session(
         };
         let is_other = config != pool.config();
         match watch.swap(source, pool, config) {
-            Swap::Same => journal.note("it is still the same program"),
+            Swap::Same => journal.note("the program has not changed"),
             Swap::Done(start) => {
                 journal.note(format_args!(
                     "swapped; listens {} after its start",

@@ -1,16 +1,16 @@
-//! What is asked of Linux about a process: its end, and its memory. pidfd_open(2), proc(5).
+//! End and memory of a process, on Linux. pidfd_open(2), proc(5).
 
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::fs;
 use std::os::fd::OwnedFd;
 
-/// A descriptor that can be read from once the process has ended.
+/// A descriptor that becomes readable when the process has ended.
 pub(super) fn end_of(process: Pid) -> Result<OwnedFd, Errno> {
     pidfd_open(process, PidfdFlags::empty())
 }
 
-/// What a process has resident, in bytes; 0 when it has ended.
+/// Resident memory of a process, in bytes; 0 when it has ended.
 pub(super) fn resident_bytes(pid: u32) -> u64 {
     const PAGE_BYTES: u64 = 4096;
     let statm = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();

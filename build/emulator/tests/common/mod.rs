@@ -1,5 +1,5 @@
-//! Shared by the emulator's tests: the function with faults, and a platform whose log lines can be
-//! waited for.
+//! Helpers of the emulator's tests: the function with faults, and a platform with a way to wait for
+//! its log lines.
 
 #![allow(dead_code)] // each test file uses a part
 
@@ -18,19 +18,19 @@ use std::process::Command;
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-/// Nothing that a test waits for takes this long.
+/// Time after which a wait has failed.
 pub const PATIENCE: Duration = Duration::from_secs(20);
-/// The target of functions.
+/// The target for which functions are compiled.
 pub const TARGET: &str = "x86_64-unknown-linux-musl";
 /// The moody function's source.
 pub const MOODY: &str = include_str!("../programs/moody.rs");
 
-/// The moody function's static ELF, compiled once a process.
+/// The moody function's static ELF, compiled once per process.
 pub fn moody() -> &'static Path {
     static MOODY: OnceLock<PathBuf> = OnceLock::new();
     MOODY.get_or_init(|| {
         let elf = Path::new(env!("CARGO_TARGET_TMPDIR")).join("moody");
-        // Several test processes may be at it; each gets a whole file.
+        // Several test processes may compile it: rename(2) gives each of them a complete file.
         let whole = elf.with_extension(std::process::id().to_string());
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/moody.rs");
         let status = Command::new("rustc")
@@ -55,7 +55,7 @@ pub fn moody() -> &'static Path {
     })
 }
 
-/// A package without dependencies that holds the moody function.
+/// A package without dependencies that contains the moody function.
 pub fn package(folder: &Path) {
     let manifest = "[package]\nname = \"edited\"\nedition = \"2024\"\n\n[workspace]\n";
     fs::create_dir_all(folder.join("src")).unwrap();
@@ -69,7 +69,7 @@ pub fn package(folder: &Path) {
     fs::write(folder.join("src/main.rs"), MOODY).unwrap();
 }
 
-/// As a caller from outside: a new connection, an event, a whole reply.
+/// Sends an event on a new connection; returns the whole reply.
 pub fn post(address: SocketAddr, order: &str) -> Reply {
     let stream = TcpStream::connect(address).expect("the front is open");
     let request = Request { target: "/".into(), ..event(order) };
@@ -77,7 +77,7 @@ pub fn post(address: SocketAddr, order: &str) -> Reply {
     Reply::read(&mut BufReader::new(&stream), "POST").expect("the front answers").0
 }
 
-/// Short times, so that no test waits long.
+/// A configuration with short times, so that tests are fast.
 pub fn config() -> Config {
     Config {
         timeout: Duration::from_secs(3),
@@ -97,7 +97,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// `sandbox`: in namespaces, where this machine has them.
+    /// Starts it; with `sandbox` in namespaces, if this machine permits them.
     #[track_caller]
     pub fn new(config: Config, sandbox: bool) -> Stage {
         Stage::of(config, sandbox, &Source::Elf(moody().into()))
@@ -110,8 +110,8 @@ impl Stage {
         let helper = env!("CARGO_BIN_EXE_firstbyte").as_ref();
         let host = Host::new(helper, sandbox, None, journal.clone()).expect("the helper");
         let program = source.prepare().expect("the program is prepared");
-        let platform = Platform::new(config, host, program, journal)
-            .expect("a configuration that the platform takes");
+        let platform =
+            Platform::new(config, host, program, journal).expect("a valid configuration");
         Stage { platform, log, notes }
     }
 
@@ -120,7 +120,7 @@ impl Stage {
         self.platform.invoke(event(order))
     }
 
-    /// What it answered.
+    /// The answer's text.
     #[track_caller]
     pub fn ask(&self, order: &str) -> String {
         let outcome = self.tell(order);
@@ -161,7 +161,7 @@ pub fn text(outcome: &InvocationResult) -> String {
     String::from_utf8(outcome.reply.as_ref().expect("a reply").body.clone()).expect("text")
 }
 
-/// Lines written by another thread.
+/// Lines that another thread writes.
 #[derive(Clone, Default)]
 pub struct Lines(Arc<(Mutex<Vec<String>>, Condvar)>);
 
@@ -182,7 +182,10 @@ impl Lines {
                 return found;
             }
             let left = PATIENCE.saturating_sub(started.elapsed());
-            assert!(!left.is_zero(), "{count} lines with `{text}` never came; there are {all:#?}");
+            assert!(
+                !left.is_zero(),
+                "{count} lines with `{text}` did not arrive; the lines are {all:#?}"
+            );
             all = changed.wait_timeout(all, left).unwrap().0;
         }
     }

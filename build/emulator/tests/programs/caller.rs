@@ -1,7 +1,7 @@
-//! A function that calls out as its event says, with the C library's resolver and std's sockets:
+//! Function that calls out as its event requests, with the C library's resolver and std's sockets:
 //! `{"do":"tcp HOST:PORT TEXT"}`, `{"do":"past INTERFACE HOST:PORT TEXT"}`, which uses no route,
-//! `{"do":"lookup NAME"}` or `{"do":"cat PATH"}`. It answers `{"said":"…","ms":N}`. It
-//! uses no crate, as an example of any function.
+//! `{"do":"lookup NAME"}` or `{"do":"cat PATH"}`. It answers `{"said":"…","ms":N}`. It uses no
+//! crate, so it stands for a function in any language.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
@@ -91,7 +91,7 @@ const SOL_SOCKET: i32 = 1;
 const SO_SNDTIMEO: i32 = 21;
 const SO_BINDTODEVICE: i32 = 25;
 
-/// A connection to an IPv4 address by way of that interface, given up after two seconds.
+/// Connects to an IPv4 address through this interface, with a time limit of two seconds.
 fn bound(interface: &str, address: SocketAddr) -> io::Result<TcpStream> {
     let SocketAddr::V4(address) = address else { return Err(io::ErrorKind::Unsupported.into()) };
     let check = |result: i32| match result {
@@ -103,9 +103,9 @@ fn bound(interface: &str, address: SocketAddr) -> io::Result<TcpStream> {
     raw[2..4].copy_from_slice(&address.port().to_be_bytes());
     raw[4..8].copy_from_slice(&address.ip().octets());
     let limit: [i64; 2] = [2, 0];
-    // JUSTIFICATION: std binds to no interface before it connects.
-    // SAFETY: the descriptor is ours as soon as it is valid; names, times and addresses outlive the
-    // calls, and their sizes are their own.
+    // JUSTIFICATION: std cannot bind a socket to an interface before it connects.
+    // SAFETY: this function owns the descriptor. Names, times and addresses outlive the calls, and
+    // each is passed with its own size.
     unsafe {
         let stream = TcpStream::from_raw_fd(check(socket(AF_INET, SOCK_STREAM, 0))?);
         let fd = stream.as_raw_fd();

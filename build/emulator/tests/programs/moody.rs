@@ -1,6 +1,6 @@
-//! A function with every fault for which the platform has a number: it does what the event
-//! requests, `{"do":"exit 3"}`. Web requests have it in their path: `/exit/3`. It uses only std, so
-//! that a test builds it in a second; it reads HTTP only in the form that the emulator writes.
+//! Function with every fault for which the platform has a number. It does what the event requests,
+//! `{"do":"exit 3"}`; a Web request has the order in its path, `/exit/3`. It uses only std, so that
+//! a test builds it in a second, and reads HTTP only in the form that the emulator writes.
 
 use std::env;
 use std::fs;
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// Another version is made by replacing this line.
+/// Tests make another version by replacing this line.
 const VERSION: &str = "one";
 
 static REQUESTS: AtomicUsize = AtomicUsize::new(0);
@@ -25,6 +25,7 @@ fn main() {
         "silent" => thread::sleep(Duration::from_secs(60)),
         "eat" => eat(argument),
         "local" => address = "127.0.0.1:9000".into(),
+        "elsewhere" => address = "0.0.0.0:8080".into(),
         "late" => thread::sleep(Duration::from_millis(argument.parse().unwrap())),
         _ => {}
     }
@@ -76,7 +77,7 @@ fn serve(stream: TcpStream) {
             }
             "reply" => reply(200, "", &vec![b'x'; argument.parse().unwrap()]),
             "head" => reply(200, &format!("X: {}\r\n", "x".repeat(argument.parse().unwrap())), b""),
-            // As to HEAD: the length of a body that is not sent.
+            // As in a reply to HEAD: the length of a body that is not sent.
             "bodiless" => {
                 let head = format!("HTTP/1.1 200 x\r\nContent-Length: {argument}\r\n\r\n");
                 let _ = (&mut &*out).write_all(head.as_bytes());
@@ -90,7 +91,7 @@ fn serve(stream: TcpStream) {
                 reply(200, "Connection: close\r\n", b"closed");
                 return;
             }
-            // The reply is whole, and then nothing is heard of the connection any more.
+            // The reply is complete; after it the connection sends nothing.
             "drop" => {
                 reply(200, "", b"dropped");
                 return;
@@ -120,7 +121,7 @@ fn serve(stream: TcpStream) {
     }
 }
 
-/// Takes so many MiB, a little at a time, and keeps them for a while.
+/// Allocates this many MiB in small steps, and keeps them for a while.
 fn eat(mib: &str) {
     let mut eaten = Vec::new();
     for _ in 0..mib.parse::<usize>().unwrap() {

@@ -1,4 +1,4 @@
-"""Drives the stand-in with Tencent's SDK: python3 sdk.py http://127.0.0.1:PORT; prints `done`."""
+"""Calls the emulated API by the SDK: python3 sdk.py http://127.0.0.1:PORT; prints `done`."""
 
 import json
 import sys

@@ -1,6 +1,6 @@
-"""One WebSocket through the platform: python3 websocket.py SCENARIO ws://127.0.0.1:PORT
+"""Client of one WebSocket through the platform: python3 websocket.py SCENARIO ws://127.0.0.1:PORT
 
-Prints how it ended, as the client saw it."""
+Prints how the connection ended for the client."""
 
 import asyncio
 import sys
@@ -46,12 +46,12 @@ async def converse(peer):
             try:
                 await peer.send("x" * 300_000)
             except ConnectionClosed:
-                pass  # it may be cut in the middle
+                pass  # the connection may be cut during the send
         case "talk":
             try:
                 while True:
                     await echo(peer, "still here")
-                    await asyncio.sleep(0.3)  # less than may be silent
+                    await asyncio.sleep(0.3)  # less than the idle time
             except ConnectionClosed as closed:
                 return closed.rcvd.code if closed.rcvd else 1006
         case "hold":

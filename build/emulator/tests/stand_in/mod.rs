@@ -1,5 +1,5 @@
-//! A stand-in in front of the moody function, and two ways to call it: requests that are signed
-//! here, and Tencent's own command line.
+//! The emulated API in front of the moody function, and two ways to call it: requests that are
+//! signed here, and Tencent's own command line.
 
 #![allow(dead_code)] // each test file uses a part
 
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tc3::{Call, Credential, sign};
 use tempfile::TempDir;
 
-/// Nothing that a test waits for takes this long.
+/// Time after which a wait has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running `firstbyte run --api`.
@@ -70,7 +70,7 @@ impl StandIn {
         Client::new(&self.address)
     }
 
-    /// Ends it as Ctrl-C does; its folder stays.
+    /// Ends it as Ctrl-C does, and keeps its folder.
     #[track_caller]
     pub fn stop(mut self) -> TempDir {
         let pid = Pid::from_raw(self.child.id().cast_signed()).unwrap();
@@ -79,14 +79,14 @@ impl StandIn {
         std::mem::replace(&mut self.home, tempfile::tempdir().unwrap())
     }
 
-    /// Ends it as no program can prevent.
+    /// Ends it with SIGKILL.
     pub fn kill(mut self) -> TempDir {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         std::mem::replace(&mut self.home, tempfile::tempdir().unwrap())
     }
 
-    /// Puts faults in force, and ends others.
+    /// Activates faults, and ends others.
     #[track_caller]
     pub fn control(&self, order: Value) -> Value {
         let body = order.to_string().into_bytes();
@@ -96,7 +96,7 @@ impl StandIn {
         serde_json::from_slice(&reply.body).unwrap()
     }
 
-    /// Any request on a connection of its own.
+    /// Sends any request on a connection of its own.
     pub fn send(
         &self,
         method: &str,
@@ -115,7 +115,7 @@ impl StandIn {
         }
     }
 
-    /// Tencent's own command line: its JSON, or its words on standard error.
+    /// Calls Tencent's own command line; returns its JSON, or its text on standard error.
     pub fn tccli(&self, arguments: &[&str]) -> Result<Value, String> {
         let output = Command::new("tccli")
             .args(arguments)
@@ -138,7 +138,7 @@ impl Drop for StandIn {
     fn drop(&mut self) {
         if self.child.try_wait().ok().flatten().is_none() {
             let pid = Pid::from_raw(self.child.id().cast_signed()).unwrap();
-            let _ = kill_process(pid, Signal::TERM); // puts its instances away
+            let _ = kill_process(pid, Signal::TERM); // so that it removes its instances
             let _ = self.child.wait();
         }
     }
@@ -164,13 +164,13 @@ impl Client {
         self.act("scf", "2018-04-16", action, &parameters.to_string()).map_err(|e| e.to_string())?
     }
 
-    /// A call that is to succeed.
+    /// Makes a call that must succeed.
     #[track_caller]
     pub fn ok(&self, action: &str, parameters: Value) -> Value {
         self.call(action, parameters).unwrap_or_else(|error| panic!("{action}: {error}"))
     }
 
-    /// A call that is to fail; its error.
+    /// Makes a call that must fail; returns its error.
     #[track_caller]
     pub fn fails(&self, action: &str, parameters: Value) -> String {
         match self.call(action, parameters) {
@@ -179,7 +179,7 @@ impl Client {
         }
     }
 
-    /// Sends a signed request; the outer error is the connection's.
+    /// Sends a signed request; the outer error is that of the connection.
     pub fn act(
         &self,
         service: &str,
@@ -253,12 +253,12 @@ impl Client {
             if found["Status"] == status {
                 return;
             }
-            assert!(started.elapsed() < PATIENCE, "{name} is {} for long", found["Status"]);
-            thread::sleep(Duration::from_millis(20)); // a client has no other way to learn of it
+            assert!(started.elapsed() < PATIENCE, "{name} stays {}", found["Status"]);
+            thread::sleep(Duration::from_millis(20)); // the API has no notification
         }
     }
 
-    /// Calls with an order and LogType Tail; the Result.
+    /// Calls with an order and LogType Tail; returns the Result.
     #[track_caller]
     pub fn tell(&self, name: &str, qualifier: &str, order: &str) -> Value {
         let event = json!({"do": order}).to_string();
@@ -322,7 +322,7 @@ fn follow(output: impl Read + Send + 'static) -> Lines {
     lines
 }
 
-/// What a folder holds, by name.
+/// Names of the files in a folder.
 pub fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap().flatten();
     entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()

@@ -1,5 +1,5 @@
-//! Artefacts of a deployment: the files with its requests, and the calls that send them. It writes
-//! files and sends nothing.
+//! Artefacts of a deployment: the files with its requests, and the list of calls that send them. It
+//! writes files and sends nothing.
 
 use crate::deploy::example;
 use crate::deploy::plan::{Deployment, OLDER, PlanError, VERSION};
@@ -75,12 +75,12 @@ impl Deployment {
         let mut text = call("GetFunction", "get-function.json");
         let _ = write!(
             text,
-            "when it is not there:\n  {}",
+            "if it does not exist:\n  {}",
             call("CreateFunction", "create-function.json")
         );
         let _ = write!(
             text,
-            "when it is:\n  {}",
+            "if it exists:\n  {}",
             call("UpdateFunctionCode", "update-function-code.json")
         );
         let _ = write!(
@@ -88,7 +88,7 @@ impl Deployment {
             "  {}",
             call("UpdateFunctionConfiguration", "update-function-configuration.json")
         );
-        text += "after each of these GetFunction again, until the function is Active\n";
+        text += "after each of these: GetFunction again, until the function is Active\n";
         if self.function.provisioned > 0 {
             text += &call("PublishVersion", "publish-version.json");
             text += "GetFunction again, until that version is Active\n";
@@ -100,14 +100,14 @@ impl Deployment {
             text += &call("GetAlias", "get-alias.json");
             let _ = write!(
                 text,
-                "when it is not there:\n  {}",
+                "if it does not exist:\n  {}",
                 call("CreateAlias", "point-alias.json")
             );
-            let _ = write!(text, "when it is, and sends all of its callers to one version:\n  ");
+            let _ = write!(text, "if it exists, and sends all of its callers to one version:\n  ");
             text += &call("UpdateAlias", "point-alias.json");
             let _ = write!(
                 text,
-                "when it pointed to an older version:\n  {}",
+                "if it pointed to an older version:\n  {}",
                 call("ListAliases", "list-aliases.json")
             );
             text += "when no alias points there any more, and that version has instances without \
@@ -121,7 +121,7 @@ impl Deployment {
         for (at, trigger) in self.function.triggers.iter().enumerate() {
             let _ = write!(
                 text,
-                "when there is no {} trigger `{}`:\n  {}",
+                "if there is no {} trigger `{}`:\n  {}",
                 trigger.kind,
                 trigger.name,
                 call("CreateTrigger", &put_trigger_file(at))
@@ -129,7 +129,7 @@ impl Deployment {
             if trigger.kind != "cos" {
                 let _ = write!(
                     text,
-                    "when it is there, made by a deployment, and says another thing:\n  {}",
+                    "if it exists, a deployment made it, and its settings differ:\n  {}",
                     call("UpdateTrigger", &put_trigger_file(at))
                 );
             }

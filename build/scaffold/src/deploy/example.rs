@@ -1,5 +1,5 @@
-//! Examples of the same deployment for other tools, as plain files to copy from. Nothing here runs
-//! them, and each states what to check in it. Strings are quoted as JSON, which is valid YAML.
+//! Examples of the same deployment for other tools, as plain files to copy from. Nothing runs these
+//! files, and each states what to check in it. Strings are quoted as JSON, which is valid YAML.
 
 use crate::deploy::function::{Function, PublicNet};
 use crate::deploy::plan::Deployment;
@@ -7,17 +7,18 @@ use crate::deploy::request::IMAGE_PORT;
 use crate::deploy::trigger::Trigger;
 use std::fmt::Write as _;
 
-/// Text in quotes, as JSON and YAML have it.
+/// Text in quotes, in the syntax of JSON and YAML.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// Text in quotes, as Terraform has it: `${` and `%{` would begin a template.
+/// Text in quotes, in Terraform's syntax: `${` and `%{` are escaped, because they begin a template.
 fn hcl(text: &str) -> String {
     quoted(text).replace("${", "$${").replace("%{", "%%{")
 }
 
-/// What of function.toml names things of Tencent Cloud, for a comment in a file of another cloud.
+/// Parts of function.toml that name resources of Tencent Cloud, for a comment in another cloud's
+/// file.
 fn left_out(function: &Function) -> Option<String> {
     let parts = [
         (function.vpc.is_some(), "[vpc]"),
@@ -210,7 +211,7 @@ pub fn serverless(deployment: &Deployment) -> String {
     text
 }
 
-/// A trigger as Serverless Framework's component has it.
+/// A trigger in the form of Serverless Framework's component.
 fn event(trigger: &Trigger, alias: &str) -> String {
     let of = |name: &str| trigger.description.get(name).map(ToString::to_string);
     let mut lines = vec![("qualifier", quoted(alias)), ("enable", trigger.enabled.to_string())];
@@ -277,7 +278,7 @@ pub fn knative(deployment: &Deployment) -> String {
     );
     if let Some(parts) = left_out(function) {
         let note = format!(
-            "# {parts} of function.toml: things of Tencent Cloud. A cluster has its own network \
+            "# {parts} of function.toml: resources of Tencent Cloud. A cluster has its own network \
              and log; events come by\n# Knative Eventing (PingSource, KafkaSource).\n"
         );
         text.insert_str(0, &note);
@@ -306,7 +307,7 @@ pub fn knative(deployment: &Deployment) -> String {
 /// s.yaml: Alibaba Cloud Function Compute 3.0 through Serverless Devs.
 pub fn function_compute(deployment: &Deployment) -> String {
     let function = &deployment.function;
-    let memory = function.memory_mb.max(128); // the least there is
+    let memory = function.memory_mb.max(128); // that cloud's minimum
     // A multiple of 0.05 vCPU, with 1 to 4 GiB of memory a vCPU.
     let twentieths = (memory as f64 / 1024.0 / 4.0 / 0.05).ceil().max(1.0);
     let mut text = format!(
@@ -335,7 +336,7 @@ pub fn function_compute(deployment: &Deployment) -> String {
     );
     if let Some(parts) = left_out(function) {
         let note = format!(
-            "# {parts} of function.toml: things of Tencent Cloud. Here they are vpcConfig, \
+            "# {parts} of function.toml: resources of Tencent Cloud. Here they are vpcConfig, \
              logConfig and triggers, with this\n# cloud's own names.\n"
         );
         text.insert_str(0, &note);
@@ -369,13 +370,12 @@ pub fn function_compute(deployment: &Deployment) -> String {
     text
 }
 
-/// A name as Kubernetes takes it: lower case, digits, dashes.
+/// A name in the form that Kubernetes accepts: lower case, digits, dashes.
 fn dns_label(name: &str) -> String {
     name.to_ascii_lowercase().replace('_', "-")
 }
 
-/// Arguments of a Terraform block, with their equals signs under each other as `terraform fmt` has
-/// them.
+/// Arguments of a Terraform block, with their equals signs aligned as `terraform fmt` does.
 struct Block {
     indent: usize,
     lines: Vec<Line>,

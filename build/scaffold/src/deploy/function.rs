@@ -77,12 +77,12 @@ pub struct Function {
     pub init_timeout_s: Option<u32>,
     /// Concurrent requests of an instance; Web functions only.
     pub concurrency: Option<u32>,
-    /// How long a WebSocket may be silent, in seconds; if none, the function accepts no WebSocket.
-    /// Web functions only.
+    /// Longest time without data on a WebSocket, in seconds; `None` if the function accepts no
+    /// WebSockets. Web functions only.
     pub websocket_idle_s: Option<u32>,
     /// The image, by tag.
     pub image: ImageName,
-    /// The enterprise registry of the image; none for a personal one.
+    /// The enterprise registry of the image; `None` for a personal one.
     pub registry_id: Option<String>,
     /// The executable that replaces the image's entrypoint.
     pub command: Option<String>,
@@ -223,7 +223,7 @@ impl Keys<'_, '_> {
         if let (Some(false), Some(_), Some(value)) =
             (web, concurrency, self.0.table.get("concurrency"))
         {
-            let what = "`concurrency` is for Web functions only; leave it out, or say `type = \
+            let what = "`concurrency` is for Web functions only; leave it out, or set `type = \
                         \"web\"`"
                 .to_owned();
             self.0.wrong(value.span().start, what);
@@ -275,13 +275,13 @@ impl Keys<'_, '_> {
         let at = self.0.table.get(WEBSOCKET)?.span().start;
         let timeout_s = timeout_s.unwrap_or(DEFAULT_TIMEOUT_S);
         if web == Some(false) {
-            let what = "`websocket_idle_s` is for Web functions only; leave it out, or say `type = \
+            let what = "`websocket_idle_s` is for Web functions only; leave it out, or set `type = \
                         \"web\"`";
             self.0.wrong(at, what.to_owned());
         } else if timeout_s < idle_s {
             let what = format!(
-                "`websocket_idle_s` is {idle_s} and `timeout_s` {timeout_s}; the platform wants a \
-                 `timeout_s` that is not shorter, because a WebSocket is one request"
+                "`timeout_s` is {timeout_s}, shorter than `websocket_idle_s` ({idle_s}); make it \
+                 at least as long, because a WebSocket is one request"
             );
             self.0.wrong(at, what);
         }
@@ -294,26 +294,26 @@ impl Keys<'_, '_> {
         if text.contains(char::is_whitespace) {
             let what = format!(
                 "`command` is `{text}`; the platform accepts one executable there, without spaces. \
-                 What follows it goes to `args`"
+                 Put the arguments into `args`"
             );
             self.0.wrong(at, what);
         }
         Some(text.to_owned())
     }
 
-    /// "Separated by spaces": none can have one.
+    /// "Separated by spaces": an argument cannot contain a space.
     fn args(&mut self) -> Option<Vec<String>> {
         let (at, texts) = self.0.texts("args")?;
         if texts.is_empty() {
-            let what = "`args` is empty, which the platform takes for \"the image's own\"; leave \
+            let what = "`args` is empty, which means \"the image's own\" to the platform; leave \
                         it out, or build an image without arguments";
             self.0.wrong(at, what.to_owned());
         }
         for (at, text) in &texts {
             if text.contains(char::is_whitespace) {
                 let what = format!(
-                    "`args` has `{text}`; the platform separates arguments at spaces, so that none \
-                     can contain a space. Put it into a variable of [environment]"
+                    "`args` has `{text}`; the platform separates arguments at spaces, so they \
+                     cannot contain one. Put it into a variable of [environment]"
                 );
                 self.0.wrong(*at, what);
             }
@@ -367,7 +367,7 @@ impl Keys<'_, '_> {
         Some(Log { logset_id: logset_id?, topic_id: topic_id? })
     }
 
-    /// Whether it is a Web function; none if its type is invalid.
+    /// Whether it is a Web function; `None` if its type is invalid.
     fn kind(&mut self) -> Option<bool> {
         if !self.0.table.contains_key("type") {
             return Some(false);
@@ -397,9 +397,7 @@ impl Keys<'_, '_> {
         if bytes > ENVIRONMENT_BYTES {
             self.0.wrong(
                 at,
-                format!(
-                    "the environment has {bytes} bytes; the platform takes {ENVIRONMENT_BYTES}"
-                ),
+                format!("the environment has {bytes} bytes; the limit is {ENVIRONMENT_BYTES}"),
             );
         }
         variables
@@ -415,8 +413,10 @@ impl Keys<'_, '_> {
             let at = value.span().start;
             match value.get_ref() {
                 _ if name.get_ref() != REACH => {
-                    let what =
-                        format!("unknown key `{}` in [local]; there is: {REACH}", name.get_ref());
+                    let what = format!(
+                        "unknown key `{}` in [local]; the only key is {REACH}",
+                        name.get_ref()
+                    );
                     self.0.wrong(name.span().start, what);
                 }
                 DeValue::Array(items) => {
@@ -425,7 +425,9 @@ impl Keys<'_, '_> {
                             Some(text) => reach.push(text.to_owned()),
                             None => self.0.wrong(
                                 item.span().start,
-                                format!("`{REACH}` has texts, for example \"127.0.0.1:6379\""),
+                                format!(
+                                    "`{REACH}` is a list of texts, for example \"127.0.0.1:6379\""
+                                ),
                             ),
                         }
                     }
@@ -461,7 +463,7 @@ fn variable<'a>(name: &str, value: &'a Spanned<DeValue<'_>>) -> Result<&'a str, 
     }
     if let Some(prefix) = KEPT_PREFIXES.iter().find(|prefix| name.starts_with(**prefix)) {
         return Err(format!(
-            "`{name}`: names with `{prefix}` are the platform's own; choose another"
+            "`{name}`: names with `{prefix}` are the platform's own; choose another name"
         ));
     }
     value.get_ref().as_str().ok_or_else(|| {
@@ -481,7 +483,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_what_every_project_starts_with() {
+    fn accepts_the_file_of_a_new_project() {
         let function = Function::parse(include_str!("../../../../template/function.toml")).unwrap();
         assert_eq!((function.web, function.acceleration, function.provisioned), (false, false, 0));
         assert_eq!((function.memory_mb, function.timeout_s), (64, 3));
@@ -500,14 +502,14 @@ mod tests {
     }
 
     #[test]
-    fn names_the_line_and_what_was_meant() {
+    fn names_the_line_and_suggests_a_correction() {
         for (lines, expected) in [
             ("memory = 128", "function.toml:3: unknown key `memory`; did you mean `memory_mb`?"),
             (
                 "\nacelleration = true",
                 "function.toml:4: unknown key `acelleration`; did you mean `acceleration`?",
             ),
-            ("zzz = 1", "function.toml:3: unknown key `zzz`; there are: name, description,"),
+            ("zzz = 1", "function.toml:3: unknown key `zzz`; the keys are name, description,"),
             (
                 "memory_mb = 100",
                 "function.toml:3: `memory_mb` is 100; it has to be 64, or 128 to 3072 in steps of \
@@ -539,7 +541,7 @@ mod tests {
             ),
             (
                 "type = \"web\"\nwebsocket_idle_s = 60",
-                "function.toml:4: `websocket_idle_s` is 60 and `timeout_s` 3; the platform wants",
+                "function.toml:4: `timeout_s` is 3, shorter than `websocket_idle_s` (60); make it",
             ),
             ("websocket_idle_s = 9", "has to be 10 to 7200"),
             ("role = \"\"", "function.toml:3: `role` is empty"),
@@ -558,7 +560,7 @@ mod tests {
                 "args = [\"-u\", \"a b\"]",
                 "function.toml:3: `args` has `a b`; the platform separates",
             ),
-            ("args = []", "function.toml:3: `args` is empty, which the platform takes for"),
+            ("args = []", "function.toml:3: `args` is empty, which means \"the image's own\""),
             ("args = \"-u\"", "function.toml:3: `args` is string; it has to be a list of texts"),
             ("public_net = \"yes\"", "function.toml:3: `public_net` is `yes`; it has to be \"on\""),
             ("registry_id = \"tcr-1\"", "function.toml:3: `registry_id` is for enterprise"),
@@ -576,11 +578,11 @@ mod tests {
             assert!(error.contains(expected), "{lines}: {error}");
         }
         let long = format!("[environment]\nA = \"{}\"", "x".repeat(4096));
-        assert!(with(&long).unwrap_err().contains("4097 bytes; the platform takes 4096"));
+        assert!(with(&long).unwrap_err().contains("4097 bytes; the limit is 4096"));
     }
 
     #[test]
-    fn tells_all_mistakes_at_once_in_the_order_of_their_lines() {
+    fn reports_all_mistakes_at_once_in_the_order_of_their_lines() {
         let error = Function::parse("timeout_s = 0\nregoin = \"x\"\nmemory_mb = 1\n").unwrap_err();
         let lines: Vec<_> = error.0.iter().map(|mistake| mistake.line).collect();
         assert_eq!(lines, [Some(1), Some(2), Some(3), None, None], "{error}");
@@ -588,7 +590,7 @@ mod tests {
     }
 
     #[test]
-    fn wants_the_identifier_of_an_enterprise_registry() {
+    fn requires_the_identifier_of_an_enterprise_registry() {
         let text = "region = \"ap-guangzhou\"\nimage = \"team.tencentcloudcr.com/a/b:v1\"\n";
         let error = Function::parse(text).unwrap_err().to_string();
         assert!(

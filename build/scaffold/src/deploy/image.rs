@@ -25,14 +25,14 @@ pub enum ImageNameError {
     /// It already has a digest.
     #[error("leave the digest out: it is taken from target/image/image.json")]
     Digest,
-    /// No tag.
+    /// It has no tag.
     #[error("it has no tag; write HOST/NAMESPACE/NAME:TAG")]
     Tag,
     /// A part is missing or has an invalid character.
     #[error("write HOST/NAMESPACE/NAME:TAG in lower case, without a scheme")]
     Shape,
     /// A name in the personal registry has exactly two parts.
-    #[error("the personal registry takes HOST/NAMESPACE/NAME:TAG and no deeper name")]
+    #[error("the personal registry has no deeper names; write HOST/NAMESPACE/NAME:TAG")]
     Depth,
 }
 
@@ -93,7 +93,7 @@ pub struct Digest(String);
 /// The image that `just image` built, according to image.json.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Made {
-    /// Its name and tag; the name is the function's unless `--tag` said another.
+    /// Its name and tag; without `--tag`, the name is that of the function.
     pub reference: String,
     /// Its manifest's digest.
     pub digest: Digest,
@@ -103,7 +103,10 @@ pub struct Made {
 #[derive(Debug, thiserror::Error)]
 pub enum MadeError {
     /// There is no image.json.
-    #[error("`{path}` cannot be read: {source}; type `just image`, then `just push`")]
+    #[error(
+        "there is no image yet: `{path}` cannot be read: {source}; build it with `just image` \
+         (before a real deployment, push it with `just push`, too)"
+    )]
     NoImage {
         /// The file.
         path: PathBuf,
@@ -164,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_names_and_says_what_is_wrong_with_others() {
+    fn parses_names_and_states_what_is_wrong_with_invalid_ones() {
         for name in [
             "ccr.ccs.tencentyun.com/ns/fn:v1",
             "127.0.0.1:5000/fn:a.B-1",
@@ -188,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn an_images_own_name_is_what_is_left_without_registry_and_tag() {
+    fn an_images_own_name_has_no_registry_and_no_tag() {
         let digest = Digest::parse(&format!("sha256:{}", "0a".repeat(32))).unwrap();
         for reference in ["fn:latest", "fn", "127.0.0.1:5000/ns/fn:v1", "127.0.0.1:5000/ns/fn"] {
             assert_eq!(
@@ -199,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_no_digest_that_is_none() {
+    fn refuses_invalid_digests() {
         let good = format!("sha256:{}", "0a".repeat(32));
         assert_eq!(Digest::parse(&good).unwrap().to_string(), good);
         for wrong in

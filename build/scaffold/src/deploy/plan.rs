@@ -4,7 +4,7 @@
 use crate::deploy::function::Function;
 use crate::deploy::image::{Digest, ImageName, Made, MadeError};
 use crate::deploy::reader::Mistakes;
-use crate::deploy::registry::{Registry, RegistryError};
+use crate::deploy::registry::{self, Registry, RegistryError};
 use crate::deploy::request::Requests;
 use crate::deploy::verdict::Verdicts;
 use std::fs;
@@ -32,7 +32,7 @@ pub struct Deployment {
     pub verdicts: Verdicts,
 }
 
-/// Why there is nothing to deploy.
+/// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// A file cannot be read.
@@ -49,17 +49,17 @@ pub enum PlanError {
     /// function.toml contains mistakes.
     #[error(transparent)]
     Function(#[from] Mistakes),
-    /// The platform accepts no image from that registry.
+    /// The platform does not accept images from that registry.
     #[error("`image` in function.toml is `{image}`; {source}")]
     Registry {
-        /// What it says.
+        /// The image's name.
         image: ImageName,
         /// Why not, and what to do.
         source: Box<RegistryError>,
     },
     /// Cargo.toml has no name that the platform accepts.
     #[error(
-        "Cargo.toml names no package whose name the platform takes; add `name = \"…\"` to \
+        "Cargo.toml has no package name that the platform accepts; add `name = \"…\"` to \
          function.toml"
     )]
     NoName,
@@ -68,8 +68,8 @@ pub enum PlanError {
     Image(#[from] MadeError),
     /// The image that was built last belongs to another function.
     #[error(
-        "the image in `{target}` is `{reference}`, and this function is `{name}`; type `just \
-         image`, then `just push`"
+        "the image in `{target}` is `{reference}`, but this function is `{name}`; build it \
+         with `just image` (before a real deployment, push it with `just push`, too)"
     )]
     OtherImage {
         /// The path of the image.
@@ -143,8 +143,18 @@ impl Deployment {
         let Function { web, region, memory_mb, timeout_s, acceleration, provisioned, .. } =
             &self.function;
         let kind = if *web { "Web" } else { "event" };
-        let note =
-            self.check().err().map(|note| format!("note          {note}\n")).unwrap_or_default();
+        let doubt = registry::unknown_region(region).map(|known| {
+            format!(
+                "`region` in function.toml is `{region}`, which is not known here; did you mean \
+                 `{known}`?"
+            )
+        });
+        let placeholder = self.check().err().map(|error| error.to_string());
+        let note: String = [doubt, placeholder]
+            .into_iter()
+            .flatten()
+            .map(|note| format!("note          {note}\n"))
+            .collect();
         let on = if *acceleration { "on " } else { "off" };
         format!(
             "function      {}, {kind}, {region}, {memory_mb} MB, {timeout_s} s\nimage         \
@@ -192,8 +202,8 @@ fn yours(image: &ImageName) -> Result<&ImageName, PlanError> {
 }
 
 /// The image that was built, if it belongs to this function: it has the name of the package, of the
-/// function, or the name under which the user pushes it. A workspace has one such folder for all of
-/// its functions.
+/// function, or the name under which the user pushes it. All functions of a workspace share this
+/// folder.
 fn image_of(path: &Path, package: Option<&str>, function: &Function) -> Result<Made, PlanError> {
     let made = Made::read(path)?;
     let mut names =

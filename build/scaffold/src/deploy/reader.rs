@@ -13,7 +13,7 @@ pub struct Mistakes(pub Vec<Mistake>);
 pub struct Mistake {
     /// Line, from 1; none if something is missing.
     pub line: Option<usize>,
-    /// The problem, and what would be valid.
+    /// The problem, and a valid form.
     pub what: String,
 }
 
@@ -73,7 +73,11 @@ impl<'a> Reader<'a> {
                 }
                 None => {
                     let known: Vec<_> = self.keys.iter().map(|(known, _)| *known).collect();
-                    format!("unknown key `{name}`{}; there are: {}", self.inside, known.join(", "))
+                    format!(
+                        "unknown key `{name}`{}; the keys are {}",
+                        self.inside,
+                        known.join(", ")
+                    )
                 }
             };
             self.wrong(key.span().start, what);
@@ -113,7 +117,7 @@ impl<'a> Reader<'a> {
         Some((at, text))
     }
 
-    /// A number for which `holds` is true; otherwise `rule` states what would be valid.
+    /// A number for which `holds` is true; otherwise the mistake states `rule`.
     pub fn number(&mut self, name: &str, holds: impl Fn(u32) -> bool, rule: &str) -> Option<u32> {
         let (at, integer) = self.value(name, DeValue::as_integer)?;
         let number =

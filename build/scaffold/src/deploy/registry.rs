@@ -1,6 +1,6 @@
-//! Registries from which the platform takes images: Tencent's own, personal and enterprise, "in the
-//! region of the function" ("WebServer image function", 2023-07-10). The table is that of a chart
-//! of Tencent's own container service (tkestack/charts, incubator/opentelemetry-operator,
+//! Registries from which the platform accepts images: Tencent's own, personal and enterprise, "in
+//! the region of the function" ("WebServer image function", 2023-07-10). The table comes from a
+//! chart of Tencent's own container service (tkestack/charts, incubator/opentelemetry-operator,
 //! `regionRepositoryMap`). Its default is the mainland's one registry, which is hosted in Guangzhou
 //! (qcloud-documents, Container Registry, personal edition).
 
@@ -23,6 +23,9 @@ const REGIONAL: [(&str, &str); 16] = [
     ("useccr.ccs.tencentyun.com", "na-ashburn"),
     ("uswccr.ccs.tencentyun.com", "na-siliconvalley"),
 ];
+/// Regions of the mainland, for suggestions only: a missing one is refused nowhere.
+const MAINLAND_REGIONS: [&str; 6] =
+    ["ap-beijing", "ap-chengdu", "ap-chongqing", "ap-guangzhou", "ap-nanjing", "ap-shanghai"];
 /// The personal registry of every other region.
 pub const MAINLAND: &str = "ccr.ccs.tencentyun.com";
 /// Suffix of personal registries, including those of regions that the table does not have yet.
@@ -45,7 +48,7 @@ pub enum Registry {
 pub enum RegistryError {
     /// A registry that is not Tencent's.
     #[error(
-        "the platform takes images out of Tencent's own registries only, and `{host}` is not one: \
+        "the platform accepts images of Tencent's own registries only, and `{host}` is not one: \
          push it to {personal}/NAMESPACE/NAME:TAG (personal edition), or to \
          NAME.tencentcloudcr.com/NAMESPACE/NAME:TAG (enterprise edition, with `registry_id`)"
     )]
@@ -58,7 +61,7 @@ pub enum RegistryError {
     /// A registry of Tencent's in another region.
     #[error(
         "`{host}` is the personal registry of {there}, and the function is in {region}: the \
-         platform takes images of the function's own region only. Push it to {personal}, or set \
+         platform accepts images of the function's own region only. Push it to {personal}, or set \
          `region` to {there_first}"
     )]
     Region {
@@ -76,7 +79,7 @@ pub enum RegistryError {
 }
 
 impl Registry {
-    /// The kind of a host; none if it is not Tencent's.
+    /// The kind of a host; `None` if it is not Tencent's.
     ///
     /// # Example
     /// ```
@@ -112,7 +115,7 @@ impl Registry {
         let place = REGIONAL.iter().find(|(name, _)| *name == host).map(|(_, region)| *region);
         let is_there = match place {
             Some(place) => place == region,
-            // A registry that is missing in the table may belong to a region that is missing too.
+            // A registry that the table does not have may belong to a region that it does not have.
             None => host == personal || (host != MAINLAND && personal == MAINLAND),
         };
         if is_there {
@@ -121,7 +124,7 @@ impl Registry {
         let (there, there_first) = match place {
             Some(place) => (place, place),
             None if host == MAINLAND => ("the regions of mainland China", "ap-guangzhou"),
-            None => ("a region that is not known here", "that region"),
+            None => ("a region that this program does not know", "that region"),
         };
         Err(RegistryError::Region {
             host: host.to_owned(),
@@ -131,6 +134,17 @@ impl Registry {
             personal,
         })
     }
+}
+
+/// The known region that is most like `region`, if that is not one itself. The cloud gets new
+/// regions, so an unknown one is a reason for a remark and not for a refusal.
+pub fn unknown_region(region: &str) -> Option<&'static str> {
+    let known = || REGIONAL.iter().map(|(_, region)| *region).chain(MAINLAND_REGIONS);
+    if known().any(|known| known == region) {
+        return None;
+    }
+    let close = |known: &&str| strsim::jaro_winkler(known, region);
+    known().max_by(|a, b| close(a).total_cmp(&close(b)))
 }
 
 /// The personal registry of a region.
@@ -143,7 +157,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tencents_own_registries_of_the_functions_region_are_taken() {
+    fn a_mistyped_region_has_a_known_one_beside_it() {
+        assert_eq!(unknown_region("ap-guangzhou"), None);
+        assert_eq!(unknown_region("ap-hongkong"), None);
+        for (typed, meant) in [
+            ("ap-guangzou", "ap-guangzhou"),
+            ("cn-beijing", "ap-beijing"),
+            ("AP-Shanghai", "ap-shanghai"),
+            ("ap-singapur", "ap-singapore"),
+        ] {
+            assert_eq!(unknown_region(typed), Some(meant), "{typed}");
+        }
+    }
+
+    #[test]
+    fn tencents_own_registries_of_the_functions_region_are_accepted() {
         for (host, region, expected) in [
             ("ccr.ccs.tencentyun.com", "ap-guangzhou", Registry::Personal),
             ("ccr.ccs.tencentyun.com", "ap-shanghai", Registry::Personal),
@@ -162,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn others_are_refused_with_what_to_do() {
+    fn other_registries_are_refused_with_a_remedy() {
         for (host, region, words) in [
             (
                 "docker.io",
@@ -182,7 +210,7 @@ mod tests {
                 "hkccr.ccs.tencentyun.com",
                 "ap-guangzhou",
                 "is the personal registry of ap-hongkong, and the function is in ap-guangzhou: the \
-                 platform takes images of the function's own region only. Push it to \
+                 platform accepts images of the function's own region only. Push it to \
                  ccr.ccs.tencentyun.com, or set `region` to ap-hongkong",
             ),
             (

@@ -1,6 +1,6 @@
 //! Requests of SCF's API, version 2018-04-16, with the fields that an image function needs. Names
-//! are the API's; a test compares them with the skeletons of `tccli` and with the models of the
-//! Python SDK.
+//! are those of the API; a test compares them with the skeletons of `tccli` and with the models of
+//! the Python SDK.
 
 use crate::deploy::difference::{MARK, There};
 use crate::deploy::function::{Function, PublicNet};
@@ -50,7 +50,7 @@ pub struct UpdateFunctionConfiguration<'a> {
     settings: Settings<'a>,
 }
 
-/// Asks for a function's state or a version's provisioned instances, or ends them.
+/// Asks for a function's state, or asks for a version's provisioned instances, or ends them.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Qualified<'a> {
@@ -322,7 +322,7 @@ impl<'a> Requests<'a> {
         }
     }
 
-    /// Sent after the update. The description is the image, so that a version states what it runs.
+    /// Sent after the update. The description is the image, so that a version states its image.
     pub fn publish_version(self) -> PublishVersion<'a> {
         PublishVersion {
             function_name: self.name,
@@ -378,7 +378,7 @@ impl<'a> Requests<'a> {
         }
     }
 
-    /// Asks for the current triggers. A function has 10 of a type at most.
+    /// Asks for the current triggers. A function has at most 10 of a type.
     pub fn list_triggers(self) -> ListTriggers<'a> {
         ListTriggers {
             function_name: self.name,
@@ -387,8 +387,8 @@ impl<'a> Requests<'a> {
         }
     }
 
-    /// CreateTrigger for a new trigger, UpdateTrigger for an existing one. It invokes what callers
-    /// reach, too: the alias.
+    /// CreateTrigger for a new trigger, UpdateTrigger for an existing one. It invokes the alias, as
+    /// callers do.
     pub fn put_trigger(self, trigger: &'a Trigger) -> PutTrigger<'a> {
         PutTrigger {
             function_name: self.name,

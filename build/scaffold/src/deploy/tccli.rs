@@ -52,13 +52,13 @@ pub enum TccliError {
     /// `tccli` is not installed.
     #[error(
         "`tccli` is not on PATH; install it with firstbyte's `build/setup --deploy` or `pip \
-         install tccli`, or see with `--dry-run` what it would be asked"
+         install tccli`, or print the calls with `--dry-run`"
     )]
     NotInstalled,
     /// There are no credentials.
     #[error(
         "`tccli` has no credentials; type `tccli configure`, or set TENCENTCLOUD_SECRET_ID and \
-         TENCENTCLOUD_SECRET_KEY, or see with `--dry-run` what would be asked"
+         TENCENTCLOUD_SECRET_KEY, or print the calls with `--dry-run`"
     )]
     NoCredentials,
     /// `tccli` cannot be run.
@@ -81,8 +81,8 @@ pub enum TccliError {
     },
     /// The platform has the function with another type, which cannot change.
     #[error(
-        "`{name}` is there as {there} function, and function.toml says `type = \"{wanted}\"`: the \
-         platform has no way to change that. Give it another `name`, or end the one that is \
+        "`{name}` exists as {there} function, and function.toml has `type = \"{wanted}\"`: the \
+         platform cannot change a type. Choose another `name`, or delete the one that is \
          there: {end}"
     )]
     Kind {
@@ -106,7 +106,7 @@ pub enum TccliError {
         member: &'static str,
     },
     /// The function ended in a state other than active.
-    #[error("the function is {status}: {reasons}; the console's page of the function says more")]
+    #[error("the function is {status}: {reasons}; see its page in the console")]
     Failed {
         /// GetFunction's Status.
         status: String,
@@ -124,7 +124,7 @@ pub enum TccliError {
     },
     /// Provisioned instances did not start.
     #[error(
-        "provisioned instances of version {version}: {reason}; no alias was moved. Mend that and \
+        "provisioned instances of version {version}: {reason}; no alias was moved. Fix that and \
          deploy again, or end them: {end}"
     )]
     NotProvisioned {
@@ -137,8 +137,8 @@ pub enum TccliError {
     },
     /// No deployment created the existing trigger of that name.
     #[error(
-        "there is a {kind} trigger `{name}` that no deployment made, and function.toml wants \
-         another there; nothing was changed. Name it otherwise, or end the one that is there: {end}"
+        "the {kind} trigger `{name}` exists, no deployment made it, and function.toml has other \
+         settings for it; nothing was changed. Choose another name, or delete it: {end}"
     )]
     Trigger {
         /// Its type.
@@ -324,7 +324,7 @@ impl Call<'_> {
         let begun = Instant::now();
         loop {
             let answer = self.send("GetProvisionedConcurrencyConfig", file)?;
-            // The platform may not list a request yet that it has just accepted.
+            // The platform may not yet list a request that it has just accepted.
             let status =
                 provisioned(&answer, version).map_or("InProgress", |of| member(of, "Status"));
             match status {
@@ -367,8 +367,8 @@ impl Call<'_> {
         let older = text("GetAlias", &found, "FunctionVersion")?;
         if shares(&found).next().is_some() {
             say(&format!(
-                "kept      alias {alias} shares its callers out between versions, and somebody is \
-                 in the middle of that; to send all to version {version}: {}",
+                "kept      alias {alias} splits its callers between versions, which may be a \
+                 change in progress; to send all to version {version}: {}",
                 deployment.point(version)
             ));
             return Ok(None);
@@ -483,7 +483,7 @@ impl Call<'_> {
         if is_number(&version) {
             say(&format!(
                 "note      alias {alias} sends its callers to version {version}, not to this; to \
-                 change that: {}\n\x20         and to end what is started ahead there: {}",
+                 change that: {}\n\x20         and to end the provisioned instances of it: {}",
                 deployment.point("$LATEST"),
                 deployment.end(&version)
             ));
@@ -555,7 +555,7 @@ fn kept(function: &Function, there: &Value) -> Vec<String> {
     });
     of.map(|(key, _, value, _)| {
         format!(
-            "kept      {key} is still {value:?} there; to change it, say another in \
+            "kept      {key} is still {value:?} there; to change it, set it in \
              function.toml, or use the console"
         )
     })
@@ -618,8 +618,8 @@ fn shares(alias: &Value) -> impl Iterator<Item = &str> {
         .map(|share| member(share, "Version"))
 }
 
-/// Why the deployment must not end the instances of `version`, whose data is `has`; none if nothing
-/// uses them.
+/// Why the deployment must not end the instances of `version`, whose data is `has`; `None` if
+/// nothing uses them.
 fn why_kept(version: &str, has: &Value, aliases: &Value) -> Option<String> {
     let is_sent = |alias: &&Value| {
         member(alias, "FunctionVersion") == version || shares(alias).any(|share| share == version)
@@ -630,9 +630,9 @@ fn why_kept(version: &str, has: &Value, aliases: &Value) -> Option<String> {
     if !others.is_empty() {
         Some(format!("alias {} sends callers there", others.join(", ")))
     } else if (list(aliases, "Aliases").count() as u64) < total {
-        Some(format!("there are {total} aliases, not all of which were looked at"))
+        Some(format!("there are {total} aliases, and not all of them were checked"))
     } else if list(has, "TriggerActions").next().is_some() {
-        Some("they follow a timetable, which is yours to set for another version".to_owned())
+        Some("they follow a schedule; set it for another version first".to_owned())
     } else {
         None
     }
@@ -649,7 +649,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn instances_are_kept_while_they_are_somebodys() {
+    fn instances_are_kept_while_they_are_used() {
         let has = json!({"Qualifier": "2", "TriggerActions": null});
         let timetable = json!({"Qualifier": "2", "TriggerActions": [{"TriggerName": "rush"}]});
         let of = |version: &str, shares: Value| {
@@ -671,7 +671,7 @@ mod tests {
                 Some("alias a sends callers there"),
             ),
             (&has, aliases(json!([of("3", json!([]))]), 101), Some("there are 101 aliases")),
-            (&timetable, aliases(json!([of("3", json!([]))]), 1), Some("they follow a timetable")),
+            (&timetable, aliases(json!([of("3", json!([]))]), 1), Some("they follow a schedule")),
         ] {
             let why = why_kept("2", has, &aliases);
             match expected {

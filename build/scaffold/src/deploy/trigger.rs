@@ -109,7 +109,7 @@ pub fn triggers(reader: &mut Reader<'_>, region: &str, is_web: bool) -> Vec<Trig
                     None => "`type` is missing".to_owned(),
                 };
                 let what = format!(
-                    "{said} in [[trigger]]; there are: timer, cos, ckafka, http (a function URL)"
+                    "{said} in [[trigger]]; the types are timer, cos, ckafka, http (a function URL)"
                 );
                 reader.wrong(at, what);
                 continue;
@@ -119,7 +119,7 @@ pub fn triggers(reader: &mut Reader<'_>, region: &str, is_web: bool) -> Vec<Trig
         inner.names();
         if is_web && kind != Some("http") {
             let what = format!(
-                "a {} trigger sends events, and `type = \"web\"` functions get requests only: make \
+                "a {} trigger sends events, and `type = \"web\"` functions get only requests: make \
                  it an event function, or give it an http trigger",
                 kind.unwrap_or_default()
             );
@@ -144,8 +144,8 @@ pub fn triggers(reader: &mut Reader<'_>, region: &str, is_web: bool) -> Vec<Trig
             };
             if let Some(other) = all.iter().find(is_same) {
                 let what = match other.kind {
-                    "http" => "a function has one function URL, and this is the second".to_owned(),
-                    _ => format!("`{}` is there twice", other.name),
+                    "http" => "this is a second function URL; a function has only one".to_owned(),
+                    _ => format!("`{}` occurs twice", other.name),
                 };
                 inner.wrong(at, what);
             }
@@ -184,8 +184,7 @@ fn timer(of: &mut Reader<'_>) -> Option<Trigger> {
     });
     let message = of.text("message").map(|(at, text)| {
         if text.len() > MESSAGE_BYTES {
-            let what =
-                format!("`message` has {} bytes; the platform takes {MESSAGE_BYTES}", text.len());
+            let what = format!("`message` has {} bytes; the limit is {MESSAGE_BYTES}", text.len());
             of.wrong(at, what);
         }
         text.to_owned()
@@ -213,7 +212,7 @@ fn bucket(of: &mut Reader<'_>, region: &str) -> Vec<Trigger> {
         if !is_bucket {
             let what = format!(
                 "`bucket` is `{text}`; write NAME-APPID, for example photos-1250000000: the \
-                 platform takes buckets of the function's region only, so the rest of its domain \
+                 platform accepts buckets of the function's region only, so the rest of its domain \
                  is known"
             );
             of.wrong(at, what);
@@ -234,7 +233,9 @@ fn bucket(of: &mut Reader<'_>, region: &str) -> Vec<Trigger> {
             let what = match nearest.filter(|known| close(known) > 0.8) {
                 Some(known) => format!("unknown event `{event}`; did you mean `{known}`?"),
                 None => {
-                    format!("unknown event `{event}`; there are: {}", { BUCKET_EVENTS.join(", ") })
+                    format!("unknown event `{event}`; the events are {}", {
+                        BUCKET_EVENTS.join(", ")
+                    })
                 }
             };
             of.wrong(*at, what);
@@ -305,14 +306,14 @@ fn topic(of: &mut Reader<'_>) -> Option<Trigger> {
 
 /// A function URL. `auth` is required, because the URL is reachable from the internet.
 fn url(of: &mut Reader<'_>) -> Option<Trigger> {
-    of.missing("auth", "auth = \"none\" (anybody calls it) or \"cam\" (signed requests only)");
+    of.missing("auth", "auth = \"none\" (anyone can call it) or \"cam\" (signed requests only)");
     let auth = match of.text("auth") {
         Some((_, "none")) => Some("NONE"),
         Some((_, "cam")) => Some("CAM"),
         Some((at, other)) => {
             let what = format!(
-                "`auth` is `{other}`; it has to be \"none\" (anybody calls it) or \"cam\" (signed \
-                 requests only)"
+                "`auth` is `{other}`; it has to be \"none\" (anyone can call it) or \"cam\" \
+                 (signed requests only)"
             );
             of.wrong(at, what);
             None
@@ -326,7 +327,8 @@ fn url(of: &mut Reader<'_>) -> Option<Trigger> {
     if !public && !private {
         of.wrong(
             of.at,
-            "`public` and `private` are both false, so that no caller is left".to_owned(),
+            "`public` and `private` are both false; set one, or no caller can reach the URL"
+                .to_owned(),
         );
     }
     let (name, enabled) = (name(of), enabled(of));
@@ -354,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_one_of_each() {
+    fn reads_a_trigger_of_each_type() {
         let function = with(
             "[[trigger]]\ntype = \"timer\"\nname = \"t\"\ncron = \"0  */5 * * * * *\"\nmessage = \
              \"m\"\nenabled = false\n[[trigger]]\ntype = \"cos\"\nbucket = \
@@ -397,11 +399,14 @@ mod tests {
     }
 
     #[test]
-    fn names_the_line_of_what_the_platform_would_refuse() {
+    fn names_the_line_of_settings_that_the_platform_would_refuse() {
         for (lines, expected) in [
             ("trigger = 1", "3: `trigger` is integer; it has to be a list of tables, [[trigger]]"),
             ("[trigger]\ntype = \"timer\"", "`trigger` is table; it has to be a list of tables"),
-            ("[[trigger]]\nname = \"x\"", "3: `type` is missing in [[trigger]]; there are: timer"),
+            (
+                "[[trigger]]\nname = \"x\"",
+                "3: `type` is missing in [[trigger]]; the types are timer",
+            ),
             ("[[trigger]]\ntype = \"cron\"", "3: `type` is `cron` in [[trigger]]"),
             (
                 "[[trigger]]\ntype = \"timer\"\nname = \"x\"\ncorn = \"0 * * * * * *\"",
@@ -427,7 +432,7 @@ mod tests {
             (
                 "[[trigger]]\ntype = \"cos\"\nbucket = \"p-1\"\nevents = [\"cos:ObjectCreated:*\", \
                  \"cos:ObjectCreated:*\"]",
-                "`p-1.cos.ap-guangzhou.myqcloud.com` is there twice",
+                "`p-1.cos.ap-guangzhou.myqcloud.com` occurs twice",
             ),
             (
                 "[[trigger]]\ntype = \"ckafka\"\ninstance = \"x\"\ntopic = \"t\"\nbatch = 10001",
@@ -436,7 +441,7 @@ mod tests {
             ("[[trigger]]\ntype = \"http\"", "3: `auth` is missing in [[trigger]]"),
             (
                 "[[trigger]]\ntype = \"http\"\nauth = \"none\"\npublic = false",
-                "both false, so that no caller is left",
+                "both false; set one, or no caller can reach",
             ),
             (
                 "type = \"web\"\n[[trigger]]\ntype = \"timer\"\nname = \"x\"\ncron = \"0 * * * * * \

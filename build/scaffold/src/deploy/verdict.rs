@@ -1,19 +1,18 @@
 //! Verdicts of the cold-start bench on the two switches of a deployment, read from its
-//! results.json; the schema is docs/CONTRACTS.md, section 5. It measures nothing and judges
-//! nothing.
+//! results.json; the schema is docs/CONTRACTS.md, section 5.
 
 use serde::Deserialize;
 use std::fs;
 use std::io;
 use std::path::Path;
 
-/// The schema that is read here.
+/// The supported schema.
 const SCHEMA: u32 = 1;
-/// The link that a deployment is most like: platform pages ask for an image in the function's
+/// The link that resembles a deployment most: platform pages require an image in the function's
 /// region.
 const USUAL_LINK: &str = "same-region";
 
-/// The bench's word on both switches, or why there is none.
+/// The bench's verdicts on both switches, or the reason why there are none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdicts {
     /// On image acceleration.
@@ -46,12 +45,12 @@ struct Guidance {
 }
 
 impl Verdicts {
-    /// Reads results.json, as far as it is about `variant`.
+    /// Reads the verdicts on `variant` from results.json.
     pub fn read(path: &Path, variant: &str) -> Verdicts {
         let results = match fs::read(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Verdicts::none("not measured; `just bench-coldstart` does it");
+                return Verdicts::none("not measured; `just bench-coldstart` measures it");
             }
             Err(error) => {
                 return Verdicts::none(&format!("`{}` cannot be read: {error}", path.display()));
@@ -60,7 +59,7 @@ impl Verdicts {
         match serde_json::from_slice::<Results>(&results) {
             Ok(results) if results.schema == SCHEMA => Verdicts::of(&results, variant),
             _ => Verdicts::none(
-                "results.json is of another version; measure again with `just bench-coldstart`",
+                "results.json has another schema; measure again with `just bench-coldstart`",
             ),
         }
     }
@@ -81,7 +80,7 @@ impl Verdicts {
                     let link = row.link.as_deref().unwrap_or("no link");
                     let modelled = if row.modelled { ", modelled" } else { "" };
                     let day = results.host.date.split('T').next().unwrap_or_default();
-                    // First and last sentence: what was found, and what to do.
+                    // The first and last sentence: the finding, and the advice.
                     let verdict =
                         match row.verdict.split_once(". ").zip(row.verdict.rsplit_once(". ")) {
                             Some(((first, _), (_, last))) => format!("{first}. {last}"),
@@ -93,7 +92,7 @@ impl Verdicts {
                     )
                     .replace(['\n', '\r'], " ")
                 }
-                None => format!("`{variant}` was not measured; `just bench-coldstart` does it"),
+                None => format!("`{variant}` was not measured; `just bench-coldstart` measures it"),
             }
         };
         Verdicts { acceleration: quote("acceleration"), provisioned: quote("provisioned") }
@@ -136,7 +135,7 @@ mod tests {
         let path = folder.path().join("results.json");
         assert!(Verdicts::read(&path, "hello").provisioned.starts_with("not measured"));
         fs::write(&path, RESULTS.replace("\"schema\":1", "\"schema\":2")).unwrap();
-        assert!(Verdicts::read(&path, "hello").provisioned.contains("another version"));
+        assert!(Verdicts::read(&path, "hello").provisioned.contains("another schema"));
         assert!(Verdicts::read(folder.path(), "hello").provisioned.contains("cannot be read"));
     }
 }

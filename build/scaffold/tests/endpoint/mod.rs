@@ -1,5 +1,5 @@
-//! An endpoint of the cloud's API on the loopback: it keeps what it gets and sends configured
-//! answers. It checks no signature.
+//! Endpoint of the cloud's API on the loopback: it records requests and sends configured answers.
+//! It checks no signature.
 
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-/// A request that came in.
+/// A recorded request.
 #[derive(Debug)]
 pub struct Sent {
     /// X-TC-Action.
@@ -17,11 +17,11 @@ pub struct Sent {
     pub region: String,
     /// X-TC-Version.
     pub version: String,
-    /// Its JSON.
+    /// Its body.
     pub body: Value,
 }
 
-/// The endpoint, running until it is stopped.
+/// The endpoint, which runs until it is stopped.
 pub struct Endpoint {
     address: String,
     done: Arc<AtomicBool>,
@@ -29,8 +29,8 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// `answers` is given an action and how many requests for it came before; it returns the
-    /// Response's members.
+    /// Starts it. `answers` gets an action and the number of earlier requests for it, and returns
+    /// the Response's members.
     pub fn start(answers: impl Fn(&str, usize) -> Value + Send + 'static) -> Endpoint {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let address = listener.local_addr().expect("it is bound").to_string();
@@ -65,7 +65,7 @@ impl Endpoint {
         format!("http://{}", self.address)
     }
 
-    /// Everything that was sent.
+    /// Stops it; returns all requests.
     pub fn stop(self) -> Vec<Sent> {
         self.done.store(true, Ordering::SeqCst);
         drop(TcpStream::connect(&self.address)); // wakes it up

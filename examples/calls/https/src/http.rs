@@ -88,7 +88,7 @@ impl<S: Read> Reader<'_, S> {
 
     fn more_or_cut(&mut self) -> io::Result<()> {
         match self.more()? {
-            0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the reply was cut short")),
+            0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the reply was truncated")),
             _ => Ok(()),
         }
     }
@@ -230,7 +230,7 @@ fn judge(reply: &httparse::Response<'_, '_>) -> io::Result<Head> {
         (0, Some(length)) => Framing::Length(length),
         (0, None) => Framing::UntilClose,
         (1, None) => Framing::Chunked,
-        _ => return Err(invalid("the reply says its length in two ways")),
+        _ => return Err(invalid("the reply states its length in two ways")),
     };
     if status < 100 || status == 101 || status > 599 {
         return Err(invalid(&format!("the reply has status {status}")));

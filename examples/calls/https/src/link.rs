@@ -47,12 +47,12 @@ impl Url {
         let default_port = match scheme {
             "https" => 443,
             "http" => 80,
-            _ => return Err(wrong("has another scheme than https or http")),
+            _ => return Err(wrong("has a scheme other than https or http")),
         };
         let rest = rest.split('#').next().unwrap_or_default();
         let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         if authority.contains('@') {
-            return Err(wrong("has a user in it"));
+            return Err(wrong("contains a user"));
         }
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => {
@@ -98,7 +98,7 @@ fn config(ca: &str) -> Result<Arc<ClientConfig>, String> {
             roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
         }
         if roots.is_empty() {
-            return Err(wrong("it holds no certificate".to_owned()));
+            return Err(wrong("it contains no certificate".to_owned()));
         }
     } else {
         roots.extend(public(ca)?.iter().cloned());
@@ -118,7 +118,7 @@ fn public(_: &str) -> Result<&'static [TrustAnchor<'static>], String> {
 /// Without this feature a function trusts only the authorities of a file.
 #[cfg(not(feature = "public-roots"))]
 fn public(ca: &str) -> Result<&'static [TrustAnchor<'static>], String> {
-    Err(format!("{ca} is not set: have it name a PEM file of the authorities to trust"))
+    Err(format!("{ca} is not set; set it to a PEM file with the trusted authorities"))
 }
 
 /// A connection, plain or over TLS.
@@ -147,7 +147,7 @@ impl Handshake for Link {
         }
     }
 
-    /// Reads what has arrived: TLS 1.3 servers send tickets unasked; anything else ends the
+    /// Reads what has arrived: TLS 1.3 servers send tickets without a request; other bytes end the
     /// connection.
     fn is_stale(&mut self) -> bool {
         self.stream().set_nonblocking(true);

@@ -78,7 +78,7 @@ fn target() -> Result<&'static Config, String> {
 fn connect(until: Until) -> Result<Client, Failure> {
     wait(until, async {
         let (client, connection) = target()?.connect(NoTls).await?;
-        tokio::spawn(connection); // it goes on whenever something is waited for
+        tokio::spawn(connection); // it runs while a handler waits
         Ok::<_, Failure>(client)
     })
 }
@@ -110,7 +110,7 @@ impl From<io::Error> for Failure {
 impl From<tokio_postgres::Error> for Failure {
     fn from(error: tokio_postgres::Error) -> Failure {
         let fate = match error.as_db_error() {
-            Some(_) if !error.is_closed() => Fate::Good, // the server's word on the statement
+            Some(_) if !error.is_closed() => Fate::Good, // an error of the statement
             _ => Fate::Lost,
         };
         let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();

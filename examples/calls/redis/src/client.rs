@@ -55,7 +55,7 @@ pub static EARLY: Early<TcpStream> = Early::new(begin);
 static POOL: Pool<Session, RedisError> = Pool::new(connect)
     .probe(|session| !session.stream.is_stale())
     .sent(|session| session.stream.sent())
-    // What the server answered, it answered whole.
+    // A reply of the server was read completely.
     .fate(|error| if error.code().is_some() { Fate::Good } else { Fate::Lost });
 
 struct Session {
@@ -76,7 +76,7 @@ fn target() -> io::Result<&'static ConnectionInfo> {
     let read = || {
         let url = std::env::var("REDIS_URL").map_err(|_| "REDIS_URL is not set")?;
         if url.starts_with("rediss:") || url.starts_with("valkeys:") {
-            return Err("REDIS_URL asks for TLS, which this function does not speak".to_owned());
+            return Err("REDIS_URL asks for TLS, which this function does not support".to_owned());
         }
         url.as_str().into_connection_info().map_err(|error| format!("REDIS_URL: {error}"))
     };

@@ -60,7 +60,7 @@ fn ask(url: &Url, end: Instant) -> Result<Answer, ureq::Error> {
 fn agent() -> Agent {
     let config = Agent::config_builder()
         .http_status_as_error(false)
-        .proxy(None) // the connector knows none
+        .proxy(None) // the connector supports none
         .input_buffer_size(BUFFER_BYTES)
         .output_buffer_size(BUFFER_BYTES);
     Agent::with_parts(config.build(), Begins, Resolves)

@@ -72,7 +72,7 @@ impl Connector for Begins {
         let link = if ours.authority == authority.as_str() && ours.origin.starts_with(&scheme) {
             EARLY.connect(until)?
         } else {
-            // where a redirection leads
+            // the target of a redirection
             let origin = format!("{scheme}{authority}");
             let url =
                 Url::read("a redirection", &origin, "UPSTREAM_CA").map_err(io::Error::other)?;

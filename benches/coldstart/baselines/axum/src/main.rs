@@ -1,4 +1,4 @@
-//! The function on axum, with a runtime of one thread.
+//! The function on axum, with a single-threaded runtime.
 
 use axum::{Json, Router, routing::post};
 use serde_json::Value;

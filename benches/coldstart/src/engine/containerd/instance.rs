@@ -1,6 +1,6 @@
-//! One container from its creation to its answer. `ctr tasks start` creates the task, writes its
-//! process number, then starts it: the probe's sockets are made between the two, in the task's
-//! network namespace.
+//! Container of containerd, from its creation to its answer. `ctr tasks start` creates the task,
+//! writes its process number, then starts it: the probe's sockets are made between the two, in the
+//! task's network namespace.
 
 use super::{Containerd, complaint, ok};
 use crate::engine::embedded::{INSTANCE_ADDRESS, oci::sockets_in};
@@ -11,6 +11,7 @@ use crate::phase::Phase;
 use crate::probe::{self, Exchange, Gone, Probe, ProbeError};
 use crate::results::Failure;
 use bench_kit::clock;
+use microimage::listeners::listeners;
 use std::fs;
 use std::net::SocketAddrV4;
 use std::os::fd::OwnedFd;
@@ -18,11 +19,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::atomic::Ordering;
 
-/// Time between two looks whether the task has been created.
+/// Time between two checks that the task has been created.
 const LOOK_FOR_TASK_NS: u64 = 100_000;
-/// Time that a program may take to end after its connection broke off.
+/// Time that a program may take to end after its connection broke.
 const BREAKS_OFF_NS: u64 = 300_000_000;
-/// Time between two looks whether the instance still lives.
+/// Time between two checks that the instance is alive.
 const LOOK_NS: u64 = 10_000_000;
 /// Number of bytes of a container's output in a failure.
 const OUTPUT_BYTES: usize = 8192;
@@ -79,7 +80,7 @@ impl Containerd {
             Some(socket) => {
                 self.probe(port, alone, |probe| probe.ask(&socket, self.watch(&task.process)))
             }
-            None => Err(ProbeError::Engine("no socket came out of the task's network".into())),
+            None => Err(ProbeError::Engine("no socket could be made in the task's network".into())),
         };
         drop(pinned);
         self.started(name, task.starting)?;
@@ -95,7 +96,7 @@ impl Containerd {
         let pinned = alone.then(|| self.cores.pin_harness());
         let Task { process, mut sockets, starting } = self.start_task(name, 2)?;
         let (Some(ahead), Some(socket)) = (sockets.pop(), sockets.pop()) else {
-            return Err(failure::in_phase(Phase::Start, "no sockets came out of the task"));
+            return Err(failure::in_phase(Phase::Start, "no sockets could be made in the task"));
         };
         let waited = self.probe(port, alone, |probe| {
             probe.wait_listening(&ahead, self.watch(&process)).map(|()| probe::settle(&ahead))
@@ -199,7 +200,7 @@ impl Containerd {
         }
         let listeners = match error {
             ProbeError::NeverListened { .. } => {
-                enclosure::first_process(name).map(failure::listeners).unwrap_or_default()
+                enclosure::first_process(name).map(listeners).unwrap_or_default()
             }
             _ => Vec::new(),
         };

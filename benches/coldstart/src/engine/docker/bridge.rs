@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_bridge_is_where_there_is_none() {
+    fn a_missing_bridge_is_reported() {
         for name in ["", "lo", "nosuchbridge", "../net/lo", "..", "a/b"] {
             assert!(Bridge::find(name).is_none(), "{name}");
         }
@@ -85,7 +85,7 @@ mod tests {
         port("veth0", "1\n");
         let bridge = Bridge::find_in(net.path(), "docker0").unwrap();
         let mut known = bridge.known();
-        assert!(!bridge.sees_another(&mut known), "it was there before");
+        assert!(!bridge.sees_another(&mut known), "it is known already");
         port("veth1", "0\n");
         assert!(!bridge.sees_another(&mut known), "its other end is down");
         port("veth1", "1\n");

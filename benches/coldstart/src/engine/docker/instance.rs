@@ -1,4 +1,5 @@
-//! One container from its creation to its answer, and the diagnosis of one that gives none.
+//! Container of Docker Engine or podman, from its creation to its answer, and the diagnosis of a
+//! container that does not answer.
 
 use super::podman::NETWORK;
 use super::{Docker, LABEL};
@@ -15,6 +16,7 @@ use bollard::models::{
 };
 use bollard::query_parameters as query;
 use futures_util::StreamExt;
+use microimage::listeners::listeners;
 use microimage::sandbox;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -26,12 +28,12 @@ use tokio::task::JoinHandle;
 const BREAKS_OFF_NS: u64 = 300_000_000;
 /// Lines of a container's output that a failure shows.
 const OUTPUT_LINES: &str = "5";
-/// Time between two looks of a waiting probe whether the container still runs; asking the engine
-/// takes a millisecond.
+/// Time between two checks of a waiting probe that the container runs; asking the engine takes a
+/// millisecond.
 const LOOK_NS: u64 = 50_000_000;
-/// Time between two looks at the bridge while the engine starts an instance. Milliseconds pass
-/// between its network and its program; looking without a pause would take a core, and the kernel's
-/// lock on interfaces, from the engine being measured.
+/// Time between two checks of the bridge while the engine starts an instance. Milliseconds pass
+/// between its network and its program. Checks without a pause would take a core, and the kernel's
+/// lock on interfaces, from the measured engine.
 const LOOK_AT_BRIDGE_NS: u64 = 100_000;
 
 /// The engine's pending answer to a start request.
@@ -274,7 +276,7 @@ impl Docker {
         let container = self.inspect(name).ok();
         let found = match (error, &container) {
             (ProbeError::NeverListened { .. }, Some(container)) => {
-                self.first_process(container).map(failure::listeners).unwrap_or_default()
+                self.first_process(container).map(listeners).unwrap_or_default()
             }
             _ => Vec::new(),
         };

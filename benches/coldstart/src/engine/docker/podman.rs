@@ -12,11 +12,11 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Podman's own network, which a container gets that names no other.
+/// Podman's default network.
 pub const NETWORK: &str = "podman";
 /// In the enclosure's own `/run`: the name of a socket is at most 107 bytes long (unix(7)).
 const SOCKET: &str = "/run/coldstart-podman.sock";
-/// The service answers within a second; on a busy machine within a few.
+/// Time limit of the service's first answer, which takes a second, or a few on a busy machine.
 const START_PATIENCE_NS: u64 = 60_000_000_000;
 /// Addresses of a network that are given to instances one after the other.
 const ADDRESSES: usize = 60_000;
@@ -35,7 +35,7 @@ impl Podman {
     /// Starts the service with everything it keeps below `folder`, and waits until it answers.
     ///
     /// # Errors
-    /// [`EngineError`]: podman is not installed, or does not come up.
+    /// [`EngineError`]: podman is not installed, or does not start.
     pub fn start(folder: &Path, registry: SocketAddr, run: &str) -> Result<Self, EngineError> {
         let io = |what: &'static str| {
             move |source| EngineError::Io { what: format!("{what} for podman"), source }
@@ -52,7 +52,7 @@ impl Podman {
         let deadline_ns = clock::now_ns() + START_PATIENCE_NS;
         while UnixStream::connect(SOCKET).is_err() {
             if let Some(last) = daemon.ended() {
-                return Err(EngineError::Other(format!("podman did not come up: {last}")));
+                return Err(EngineError::Other(format!("podman did not start: {last}")));
             }
             if clock::now_ns() > deadline_ns {
                 let last = daemon.last_line();

@@ -1,26 +1,25 @@
-//! The moment when a pull had all its bytes, from the engine's progress messages. The engine passes
-//! on only the latest state of a layer (moby, distribution/xfer/transfer.go), so a short state is
-//! never reported: a layer that is being extracted has been downloaded, whether that was reported
-//! or not. Pure.
+//! Time at which a pull had all its bytes, from the engine's progress messages. The engine reports
+//! only the latest state of a layer (moby, distribution/xfer/transfer.go), so it may skip a short
+//! state: a layer that is being extracted has been downloaded, even without a report. Pure.
 
 use std::collections::HashMap;
 
 /// The layers of one pull.
 #[derive(Debug, Default)]
 pub struct Downloads {
-    /// When each layer was first known to be complete.
+    /// Time at which each layer was first known to be complete.
     here_ns: HashMap<String, u64>,
 }
 
 impl Downloads {
-    /// Takes a message about a layer at `now_ns`.
+    /// Records a message about a layer at `now_ns`.
     pub fn heard(&mut self, layer: &str, status: &str, now_ns: u64) {
         if matches!(status, "Download complete" | "Extracting" | "Pull complete") {
             self.here_ns.entry(layer.to_owned()).or_insert(now_ns);
         }
     }
 
-    /// When the last layer was complete; `None` if no layer was reported.
+    /// Time at which the last layer was complete; `None` if no layer was reported.
     pub fn last_ns(&self) -> Option<u64> {
         self.here_ns.values().copied().max()
     }
@@ -48,12 +47,12 @@ mod tests {
             ("b", "Extracting", 7),
             ("b", "Pull complete", 8),
         ];
-        assert_eq!(last(&events), Some(4), "not when it was unpacked");
+        assert_eq!(last(&events), Some(4), "the time of the download, not of the extraction");
         assert_eq!(last(&[("latest", "Pulling from echo", 1)]), None);
     }
 
-    /// The story: one pull of an image from scratch in thirty was reported without a "Download
-    /// complete", and was a failure.
+    /// Regression: one in thirty pulls of an image from scratch was reported without "Download
+    /// complete", and counted as a failure.
     #[test]
     fn a_layer_that_is_extracted_counts_as_downloaded_without_a_report() {
         assert_eq!(

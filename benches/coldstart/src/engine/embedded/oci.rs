@@ -1,5 +1,5 @@
 //! Create and start by an OCI runtime, runc or crun: the rootfs as a bundle (OCI runtime-spec,
-//! config.md), `create`, then `start`, which is the time of exec as seen from outside. Needs root.
+//! config.md), `create`, then `start`, whose call stands for the time of exec. It needs root.
 //! A thread enters the container's network namespace, makes the probe's sockets, and ends there.
 
 use crate::failure;

@@ -1,4 +1,4 @@
-//! Running instance, made by our own sandbox or by an OCI runtime, with their common operations.
+//! Running instance of our own sandbox or of an OCI runtime, with their common operations.
 
 use super::Embedded;
 use super::oci::Container;
@@ -28,7 +28,7 @@ impl Running {
         }
     }
 
-    /// When `execve` was called; for an OCI runtime, when its start was called.
+    /// Time at which `execve` was called; for an OCI runtime, at which its start was called.
     pub(super) fn exec_ns(&mut self) -> Result<Option<u64>, sandbox::Error> {
         match self {
             Self::Sandboxed(instance) => instance.exec_ns(),

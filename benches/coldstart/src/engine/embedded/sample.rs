@@ -1,5 +1,5 @@
-//! One instance through the phases, with a time stamp at each end. Only `&self`: a burst runs many
-//! of these at once.
+//! Sample of the embedded engine: takes one instance through the phases, with a time stamp at the
+//! end of each. It uses only `&self`, because a burst takes many samples at once.
 
 use super::oci;
 use super::running::{BREAKS_OFF, Running};
@@ -15,6 +15,7 @@ use crate::work;
 use bench_kit::clock;
 use microimage::entry;
 use microimage::image::Image;
+use microimage::listeners::listeners;
 use microimage::sandbox::{self, Plan};
 use microimage::unpack;
 use std::fs;
@@ -34,7 +35,7 @@ impl Embedded {
         if let Some(rootfs) = rootfs {
             return Ok((self.provisioned(case, rootfs, place)?, None));
         }
-        // Instances of a burst do not wait for each other's folders: the time is running.
+        // Instances of a burst do not wait for each other's folders, because their time is running.
         let folder = if place.is_none() {
             self.work.fresh_apart("sample")
         } else {
@@ -290,7 +291,7 @@ impl Embedded {
     }
 }
 
-/// A failed start, with what was found out while the instance existed.
+/// A failed start, with facts that were found while the instance existed.
 struct FailedStart {
     error: ProbeError,
     printed: String,
@@ -304,7 +305,7 @@ impl FailedStart {
             instance.wait_end(BREAKS_OFF);
         }
         let listeners = match error {
-            ProbeError::NeverListened { .. } => failure::listeners(instance.pid()),
+            ProbeError::NeverListened { .. } => listeners(instance.pid()),
             _ => Vec::new(),
         };
         Self { error, printed: instance.output_tail(), listeners }
