@@ -235,8 +235,8 @@ impl Host {
                 Err(Refused::Network(why)) => {
                     if lock(&self.network).take().is_some() {
                         self.journal.note(format_args!(
-                            "network: none, outgoing calls fail at once: this machine's kernel refuses \
-                             it ({why})"
+                            "network: none, outgoing calls fail at once: this machine's kernel \
+                             refuses it ({why})"
                         ));
                     }
                 }
