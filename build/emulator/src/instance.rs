@@ -230,7 +230,7 @@ impl Host {
                 Err(Refused::Network(why)) => {
                     if lock(&self.network).take().is_some() {
                         self.journal.note(format_args!(
-                            "network: none, outgoing calls fail at once: this machine's kernel refuses \
+                            "network: none, outgoing calls fail at once: this kernel refuses \
                              it ({why})"
                         ));
                     }
