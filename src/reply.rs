@@ -50,8 +50,11 @@ pub(crate) struct Stream {
     pub write: WriteBody,
     /// Set by `stream` alone, so that a function without it is linked without it. `None` once it is
     /// watched.
-    watch: Option<fn(&mut Reply, String, &str, Guard, Tell)>,
+    watch: Option<Watch>,
 }
+
+/// Function that lets a stream's failure be logged: the reply, method and path, request id.
+type Watch = fn(&mut Reply, String, &str, Guard, Tell);
 
 /// Function that logs a failure: level, request id, the reply's status, the request, the message.
 pub(crate) type Tell = fn(Level, &str, Status, &str, fmt::Arguments<'_>);

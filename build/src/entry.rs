@@ -376,8 +376,12 @@ impl Extensions {
                 text.ok_or_else(|| invalid("a pax header contains an invalid number"))
             };
             match key {
-                b"path" => self.path = Some(value.to_vec()),
-                b"linkpath" => self.link = Some(value.to_vec()),
+                // An empty value takes an earlier one back: the entry's own header counts.
+                b"path" => self.path = some_unless_empty(value),
+                b"linkpath" => self.link = some_unless_empty(value),
+                b"size" if value.is_empty() => self.size_bytes = None,
+                b"uid" if value.is_empty() => self.uid = None,
+                b"gid" if value.is_empty() => self.gid = None,
                 b"size" => self.size_bytes = Some(number()?),
                 b"uid" => self.uid = Some(number()?),
                 b"gid" => self.gid = Some(number()?),
@@ -490,6 +494,10 @@ fn whole_seconds(value: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(value).ok()?;
     let whole = text.split('.').next()?;
     if whole.starts_with('-') { Some(0) } else { whole.parse().ok() }
+}
+
+fn some_unless_empty(value: &[u8]) -> Option<Vec<u8>> {
+    (!value.is_empty()).then(|| value.to_vec())
 }
 
 /// Converts a name to a normalised relative path. It resolves `..` as text, before any link is

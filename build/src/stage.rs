@@ -55,29 +55,65 @@ impl Staging {
     /// # Errors
     /// The underlying I/O error; `target` is then unchanged.
     pub fn keep(mut self, target: &Path) -> io::Result<()> {
-        let replaced_folder =
-            self.path.is_dir() && fs::symlink_metadata(target).is_ok_and(|m| m.is_dir());
-        if replaced_folder {
-            match rustix::fs::renameat_with(CWD, &self.path, CWD, target, RenameFlags::EXCHANGE) {
-                // `target` existed at every moment; the old one now has the temporary name, and is
-                // removed on drop.
-                Ok(()) => return Ok(()),
-                Err(Errno::INVAL | Errno::NOSYS) => {} // the file system cannot exchange
-                Err(error) => return Err(error.into()),
-            }
-            // A rename cannot replace a folder that is not empty: move the old one aside, and back
-            // if the new one cannot be moved.
-            let aside = self.path.with_extension("old");
-            fs::rename(target, &aside)?;
-            if let Err(error) = fs::rename(&self.path, target) {
-                fs::rename(&aside, target)?;
-                return Err(error);
-            }
-            self.path = aside;
+        if !self.path.is_dir() {
+            fs::rename(&self.path, target)?;
+            self.kept = true;
             return Ok(());
         }
-        fs::rename(&self.path, target)?;
-        self.kept = true;
+        // Another process may put its folder there, or take it away, between two of these steps.
+        let mut attempts = 0..100;
+        loop {
+            let last = attempts.next().is_none();
+            match self.keep_folder(target) {
+                Err(Errno::EXIST | Errno::NOTEMPTY | Errno::NOENT) if !last => {}
+                other => return Ok(other?),
+            }
+        }
+    }
+
+    /// Puts a file at `target`, where nothing is.
+    ///
+    /// # Errors
+    /// The underlying I/O error; [`io::ErrorKind::AlreadyExists`] if there is something.
+    pub fn keep_new(mut self, target: &Path) -> io::Result<()> {
+        match rustix::fs::renameat_with(CWD, &self.path, CWD, target, RenameFlags::NOREPLACE) {
+            // A file system that cannot: the temporary name is removed on drop.
+            Err(Errno::INVAL | Errno::NOSYS) => fs::hard_link(&self.path, target),
+            other => {
+                self.kept = other.is_ok();
+                Ok(other?)
+            }
+        }
+    }
+
+    /// One attempt to put a folder at `target`.
+    fn keep_folder(&mut self, target: &Path) -> Result<(), Errno> {
+        if !fs::symlink_metadata(target).is_ok_and(|m| m.is_dir()) {
+            rustix::fs::renameat(CWD, &self.path, CWD, target)?;
+            self.kept = true;
+            return Ok(());
+        }
+        match rustix::fs::renameat_with(CWD, &self.path, CWD, target, RenameFlags::EXCHANGE) {
+            // `target` existed at every moment; the old one now has the temporary name, and is
+            // removed on drop.
+            Err(Errno::INVAL | Errno::NOSYS) => {} // the file system cannot exchange
+            other => return other,
+        }
+        // A rename cannot replace a folder that is not empty: move the old one aside, and back if
+        // the new one cannot be moved.
+        let aside = self.path.with_extension("old");
+        rustix::fs::renameat(CWD, target, CWD, &aside)?;
+        if let Err(error) = rustix::fs::renameat(CWD, &self.path, CWD, target) {
+            match rustix::fs::renameat(CWD, &aside, CWD, target) {
+                // Another process has taken the place: the old one is replaced all the same.
+                Err(Errno::EXIST | Errno::NOTEMPTY) => {
+                    let _ = remove_tree(CWD, aside.as_os_str());
+                }
+                back => back?,
+            }
+            return Err(error);
+        }
+        self.path = aside;
         Ok(())
     }
 
@@ -226,4 +262,60 @@ pub fn write_file(target: &Path, bytes: &[u8]) -> io::Result<()> {
     let staging = Staging::file(target)?;
     fs::write(staging.path(), bytes)?;
     staging.keep(target)
+}
+
+/// Writes `bytes` as the new file `target`, whole or not at all.
+///
+/// # Errors
+/// The underlying I/O error; [`io::ErrorKind::AlreadyExists`] if there is something at `target`.
+pub fn write_new_file(target: &Path, bytes: &[u8]) -> io::Result<()> {
+    let staging = Staging::file(target)?;
+    fs::write(staging.path(), bytes)?;
+    staging.keep_new(target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    const TOGETHER: usize = 2;
+
+    /// The story: two builds that began together, where no image was before: each saw no folder,
+    /// and the second one's rename failed with "Directory not empty".
+    #[test]
+    fn folders_that_are_kept_together_all_arrive() {
+        let home = tempfile::tempdir().unwrap();
+        for round in 0..300 {
+            let target = home.path().join(round.to_string());
+            let ready = AtomicUsize::new(0);
+            let keep = || {
+                let staging = Staging::folder(&target).unwrap();
+                fs::write(staging.path().join("whole"), "x").unwrap();
+                ready.fetch_add(1, Ordering::SeqCst);
+                while ready.load(Ordering::SeqCst) < TOGETHER {
+                    std::hint::spin_loop();
+                }
+                staging.keep(&target)
+            };
+            std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..TOGETHER).map(|_| scope.spawn(keep)).collect();
+                threads.into_iter().for_each(|thread| thread.join().unwrap().unwrap());
+            });
+            assert!(target.join("whole").is_file(), "round {round}");
+        }
+        let left = names(rustix::fs::open(home.path(), OFlags::RDONLY, Mode::empty()).unwrap());
+        assert!(left.unwrap().iter().all(|name| !name.as_bytes().starts_with(b".")));
+    }
+
+    #[test]
+    fn a_new_file_replaces_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let target = home.path().join("file");
+        write_new_file(&target, b"first").unwrap();
+        let refused = write_new_file(&target, b"second").unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&target).unwrap(), b"first");
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1, "nothing else stays");
+    }
 }

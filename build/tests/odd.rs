@@ -152,6 +152,10 @@ fn odds() -> Vec<Odd> {
         odd("a file of type zero", of(base().raw("old", 0, "", 0o644, b"x"))),
         odd("a global header", of(Tar::default().raw("g", b'g', "", 0, b"").file("a", b"x"))),
         odd("pax names", of(base().pax(&[("path", b"/long/name")]).file("short", b"x"))),
+        odd(
+            "pax values that are empty",
+            of(base().pax(&[("path", b""), ("uid", b""), ("mtime", b"")]).file("short", b"x")),
+        ),
         odd("a pax link", of(base().pax(&[("linkpath", b"/real")]).hardlink("link", "short"))),
         odd("a time with a fraction", of(base().pax(&[("mtime", b"1.5")]).file("a", b"x"))),
         odd(

@@ -311,6 +311,10 @@ fn passwords_of_docker_and_podman_are_found() {
     }
     fs::create_dir_all(client.path("torn")).expect("a folder");
     fs::write(client.path("torn/config.json"), "{\"auths\":").expect("a file");
+    // a store that this machine does not have, and a password beside it
+    fs::create_dir_all(client.path("beside")).expect("a folder");
+    let text = file("dXNlcjpzM2NyZXQ=").replacen('{', r#"{"credsStore":"desktop.exe","#, 1);
+    fs::write(client.path("beside/config.json"), text).expect("a file");
 
     let at = |folder: &str| client.path(folder).display().to_string();
     let (right, other, half) = (at("right"), at("other"), at("half"));
@@ -322,6 +326,8 @@ fn passwords_of_docker_and_podman_are_found() {
         vec![("XDG_RUNTIME_DIR", &right)],
         vec![("XDG_CONFIG_HOME", &right)],
         vec![("DOCKER_CONFIG", &at("known")), ("PATH", &paths)],
+        vec![("DOCKER_CONFIG", &at("beside"))],
+        vec![("DOCKER_CONFIG", &at("torn")), ("XDG_CONFIG_HOME", &right)],
         // credentials for this registry in the environment take precedence over a file
         vec![user, password, ("DOCKER_CONFIG", &other)],
     ] {

@@ -75,7 +75,8 @@ pub(crate) fn admits_mistake() -> bool {
 }
 
 /// Writes how many lines were held back, once their second is over. Returns when to call again, by
-/// the monotonic clock; `u64::MAX` if nothing is owed, or nobody reads: the next mistake asks again.
+/// the monotonic clock; `u64::MAX` if nothing is owed, or nobody reads: then the next mistake asks
+/// again.
 pub(crate) fn mistakes_due() -> u64 {
     if OWES.load(Ordering::Relaxed) { report(false) } else { u64::MAX }
 }

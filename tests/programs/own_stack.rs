@@ -1,6 +1,6 @@
 //! A function that calls `serve` on a stack of its own, as the crate `stacker` makes them: 192 KiB
-//! within memory that is the program's, on the main thread, or with ON_A_THREAD on another one. Built
-//! as functions are, for tests/contract/own_stack.rs.
+//! within memory that is the program's, on the main thread, or with ON_A_THREAD on another one.
+//! Built as functions are, for tests/contract/own_stack.rs.
 
 use firstbyte::{App, Request, sleep};
 use std::arch::asm;

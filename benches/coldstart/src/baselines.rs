@@ -7,6 +7,7 @@ mod pack;
 
 use microimage::image::Image;
 use microimage::scf;
+use microimage::stage;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -172,7 +173,7 @@ fn axum(folder: &Path, target: &str) -> Result<PathBuf, Error> {
         }
         let parent = path.parent().unwrap_or(&source);
         fs::create_dir_all(parent)
-            .and_then(|()| fs::write(&path, text))
+            .and_then(|()| stage::write_file(&path, text.as_bytes()))
             .map_err(|e| io_error(&path, e))?;
     }
     let mut cargo = Command::new("cargo");

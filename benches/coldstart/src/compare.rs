@@ -80,6 +80,8 @@ pub struct Comparison {
     pub change: Change,
     /// Number of samples of each side; for bursts, number of bursts.
     pub samples: [usize; 2],
+    /// Number of samples of each side that failed.
+    pub failed: [usize; 2],
     /// Number of samples of each side from which on a test can be significant.
     pub enough: usize,
 }
@@ -233,6 +235,7 @@ fn judge(case: CaseName, measure: Measure, then: &Run, now: &Run, alpha: f64) ->
         test,
         change,
         samples: [a.len(), b.len()],
+        failed: [then, now].map(|run| run.samples.iter().filter(|s| s.error.is_some()).count()),
         enough,
     }
 }
@@ -263,11 +266,15 @@ impl fmt::Display for Comparison {
         }
         if let Some((before, after)) = self.before_ns.zip(self.after_ns) {
             write!(f, ": {} -> {}", duration(before), duration(after))?;
-            write!(f, " ({}", signed_percent(after / before - 1.0))?;
+            write!(f, " ({}", signed_percent(after - before, before))?;
             if let Some(test) = self.test {
                 write!(f, "; p {}, Cliff's delta {:+.2}", chance(test.p), test.delta)?;
             }
             write!(f, ")")?;
+        }
+        if self.failed[1] > self.failed[0] && self.measure == Measure::Total {
+            let [then, now] = self.failed;
+            write!(f, "; {then} and {now} samples failed")?;
         }
         if self.change != Change::CannotTell {
             return Ok(());
@@ -276,7 +283,7 @@ impl fmt::Display for Comparison {
         write!(f, "; {then} and {now} samples without error")?;
         match (then.min(now) < self.enough, self.test.zip(self.before_ns)) {
             (false, Some((test, before))) => {
-                let [low, high] = test.interval.map(|bound| signed_percent(bound / before));
+                let [low, high] = test.interval.map(|bound| signed_percent(bound, before));
                 write!(f, " allow {low} to {high}: take more")
             }
             _ => write!(f, ", no test is significant with fewer than {} each", self.enough),
@@ -284,9 +291,12 @@ impl fmt::Display for Comparison {
     }
 }
 
-/// A change as a share of the earlier value.
-fn signed_percent(share: f64) -> String {
-    match share * 100.0 {
+/// A change as a share of the earlier value. Of nothing there is no share.
+fn signed_percent(change: f64, before: f64) -> String {
+    if before == 0.0 && change != 0.0 {
+        return "from nothing".into();
+    }
+    match change / before.max(f64::MIN_POSITIVE) * 100.0 {
         p if p.abs() < 0.05 => "0.0 %".into(),
         p if p.abs() < 9.95 => format!("{p:+.1} %"),
         p => format!("{p:+.0} %"),
@@ -412,9 +422,29 @@ mod tests {
         let faster = compared(&results(around(2_000_000)), &results(around(1_000_000)));
         assert!(faster[0].to_string().contains("(-50 %;"), "{}", faster[0]);
         assert_eq!(
-            [0.0, -0.0001, 0.051, -0.051, 1.48, -0.996].map(signed_percent),
+            [0.0, -0.0001, 0.051, -0.051, 1.48, -0.996].map(|change| signed_percent(change, 1.0)),
             ["0.0 %", "0.0 %", "+5.1 %", "-5.1 %", "+148 %", "-100 %"]
         );
+        // `NaN %` and `+inf %` stood beside zeros.
+        assert_eq!([0.0, 5.0].map(|change| signed_percent(change, 0.0)), ["0.0 %", "from nothing"]);
+    }
+
+    /// The story: half of the samples failed, and the line said no more than `same`.
+    #[test]
+    fn samples_that_fail_now_are_counted_beside_the_verdict() {
+        let before = results(around(1_000_000));
+        let mut after = before.clone();
+        let failure = crate::results::Failure { phase: Phase::Pull, message: "broken".into() };
+        let sample = after.variants[0].runs[0].samples[0].clone();
+        after.variants[0].runs[0].samples.extend((0..7).map(|_| crate::results::Sample {
+            total_ns: None,
+            error: Some(failure.clone()),
+            ..sample.clone()
+        }));
+        let verdict = &compared(&before, &after)[0];
+        assert_eq!((verdict.change, verdict.failed), (Change::Same, [0, 7]), "{verdict}");
+        assert!(verdict.to_string().ends_with("; 0 and 7 samples failed"), "{verdict}");
+        assert!(!compared(&after, &before)[0].to_string().contains("failed"));
     }
 
     #[test]

@@ -89,11 +89,11 @@ fn main() -> ExitCode {
         }
         Some(cli::Command::Compare { before, after }) => compare(&before, &after),
         Some(cli::Command::Plot { file, out, png }) => draw(&file, out.as_deref(), png),
-        Some(cli::Command::Plan(args)) => match planning::plan(&args) {
+        Some(cli::Command::Plan(args)) => match planning::plan(&args, print) {
             Ok(()) => Ok(ExitCode::SUCCESS),
             Err(planning::Failed::Cannot(message)) => Err(message),
             Err(planning::Failed::Usage(message)) => {
-                eprintln!("coldstart: {message}");
+                remark!("{message}");
                 Ok(ExitCode::from(EXIT_USAGE))
             }
         },

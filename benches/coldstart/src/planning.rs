@@ -23,17 +23,20 @@ pub enum Failed {
     Cannot(String),
 }
 
+/// Prints on standard output.
+pub type Print = fn(&str);
+
 /// Runs the command.
-pub fn plan(args: &PlanArgs) -> Result<(), Failed> {
+pub fn plan(args: &PlanArgs, print: Print) -> Result<(), Failed> {
     match &args.command {
         Some(PlanCommand::Merge { files, json, html }) => {
-            merge(files, json.as_deref(), html.as_deref())
+            merge(files, json.as_deref(), html.as_deref(), print)
         }
-        None => simulate(args),
+        None => simulate(args, print),
     }
 }
 
-fn simulate(args: &PlanArgs) -> Result<(), Failed> {
+fn simulate(args: &PlanArgs, print: Print) -> Result<(), Failed> {
     let (sweep, header) = args.sweep().map_err(Failed::Usage)?;
     let shard = args.shard().map_err(Failed::Usage)?;
     if shard.is_some() && (args.json.is_none() || args.html.is_some()) {
@@ -82,7 +85,12 @@ fn simulate(args: &PlanArgs) -> Result<(), Failed> {
     }
 }
 
-fn merge(files: &[PathBuf], json: Option<&Path>, html: Option<&Path>) -> Result<(), Failed> {
+fn merge(
+    files: &[PathBuf],
+    json: Option<&Path>,
+    html: Option<&Path>,
+    print: Print,
+) -> Result<(), Failed> {
     let mut shards = Vec::new();
     for path in files {
         let name = path.display().to_string();
@@ -120,11 +128,6 @@ fn write(
 fn save(path: Option<&Path>, text: &str) -> Result<(), Failed> {
     let Some(path) = path else { return Ok(()) };
     results::write(path, text.as_bytes()).map_err(|e| Failed::Cannot(e.to_string()))
-}
-
-/// Prints a text; a reader that closes early is not an error.
-fn print(text: &str) {
-    let _ = std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes());
 }
 
 /// Shows the number of simulated requests on a terminal while `work` runs.

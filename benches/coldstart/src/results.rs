@@ -482,12 +482,19 @@ impl Results {
             .map_err(|e| Error::Write { path: folder.into(), source: e.into() })?;
         let mut path = folder.join(format!("{stem}.json"));
         let mut number = 2;
-        while path.exists() && fs::read(&path).ok().is_none_or(|kept| kept != text) {
+        // Not looked for first: another run may keep its own at the same time.
+        loop {
+            match stage::write_new_file(&path, &text) {
+                Ok(()) => return Ok(path),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(source) => return Err(Error::Write { path, source }),
+            }
+            if fs::read(&path).is_ok_and(|kept| kept == text) {
+                return Ok(path);
+            }
             path = folder.join(format!("{stem}-{number}.json"));
             number += 1;
         }
-        write(&path, &text)?;
-        Ok(path)
     }
 
     /// Reads results that [`Results::save`] has written.

@@ -1157,7 +1157,9 @@ fn a_run_is_exported_as_markdown_and_csv() {
 fn a_full_output_is_an_error_and_a_closed_one_is_not() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = results_file(folder.path(), "results.json", 20, 1).display().to_string();
-    for arguments in [&["report", &file][..], &["compare", &file, &file], &["export", &file]] {
+    let plan = ["plan", "--rate", "2", "--service", "20ms", "--cold", "300ms", "--days", "0.01"];
+    for arguments in [&["report", &file][..], &["compare", &file, &file], &["export", &file], &plan]
+    {
         let run = |out: Stdio, beside: Stdio| {
             let mut command = Command::new(COLDSTART);
             let done = command.args(arguments).stdout(out).stderr(beside).output();

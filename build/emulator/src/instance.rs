@@ -47,6 +47,10 @@ const RESET_GRACE: Duration = Duration::from_millis(20);
 /// How long to wait after a broken connection for the end of the process.
 const END_GRACE: Duration = Duration::from_millis(100);
 
+/// How long a program may stay open for writing before it is started; see [`spawn`].
+const BUSY_LIMIT: Duration = Duration::from_secs(2);
+const BUSY_PAUSE: Duration = Duration::from_millis(1);
+
 /// How an instance is isolated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isolation {
@@ -198,7 +202,7 @@ impl Host {
         *lock(&self.isolation)
     }
 
-    /// Starts an instance and waits until it listens.
+    /// Starts an instance and waits until it listens, or `stop` is set.
     ///
     /// # Errors
     /// 405, 434, 445 or 446.
@@ -206,6 +210,7 @@ impl Host {
         self: &Arc<Self>,
         program: &Arc<Program>,
         config: &Config,
+        stop: &AtomicBool,
     ) -> Result<Instance, InvocationVerdict> {
         // The image's files are here already. The pull is simulated, because its time is reported.
         let owed = program.take_owed();
@@ -215,8 +220,8 @@ impl Host {
         loop {
             let isolation = self.isolation();
             let started = match isolation {
-                Isolation::Process => self.start_process(program, config),
-                _ => self.start_sandboxed(program, config, isolation),
+                Isolation::Process => self.start_process(program, config, stop),
+                _ => self.start_sandboxed(program, config, isolation, stop),
             };
             match started {
                 Ok(instance) => {
@@ -230,8 +235,8 @@ impl Host {
                 Err(Refused::Network(why)) => {
                     if lock(&self.network).take().is_some() {
                         self.journal.note(format_args!(
-                            "network: none, outgoing calls fail at once: this machine's kernel refuses \
-                             it ({why})"
+                            "network: none, outgoing calls fail at once: this machine's kernel \
+                             refuses it ({why})"
                         ));
                     }
                 }
@@ -266,6 +271,7 @@ impl Host {
         program: &Arc<Program>,
         config: &Config,
         isolation: Isolation,
+        stop: &AtomicBool,
     ) -> Result<Instance, Refused> {
         let begun = Instant::now();
         let launcher = self
@@ -301,6 +307,7 @@ impl Host {
         self.finish(
             program,
             config,
+            stop,
             Process::Sandboxed(Box::new(inner)),
             pid,
             GATE,
@@ -315,6 +322,7 @@ impl Host {
         self: &Arc<Self>,
         program: &Arc<Program>,
         config: &Config,
+        stop: &AtomicBool,
     ) -> Result<Instance, Refused> {
         let begun = Instant::now();
         let failed = |error: io::Error| {
@@ -348,7 +356,7 @@ impl Host {
             .stdout(input.try_clone().map_err(failed)?)
             .stderr(input)
             .process_group(0); // its children then end with it
-        let child = command.spawn().map_err(failed)?;
+        let child = spawn(&mut command).map_err(failed)?;
         drop(command); // closes the writing end of the pipe
         let output = Output::follow(output.into(), self.journal.clone());
         let (pid, address) = (child.id(), SocketAddrV4::new(Ipv4Addr::LOCALHOST, port));
@@ -356,6 +364,7 @@ impl Host {
         self.finish(
             program,
             config,
+            stop,
             Process::Plain(child),
             pid,
             address,
@@ -372,6 +381,7 @@ impl Host {
         self: &Arc<Self>,
         program: &Arc<Program>,
         config: &Config,
+        stop: &AtomicBool,
         mut process: Process,
         pid: u32,
         address: SocketAddrV4,
@@ -409,8 +419,9 @@ impl Host {
             start: StartUp { pull: program.take_pull(), runtime, function: Duration::ZERO },
             output,
         };
-        instance.start.function =
-            instance.wait_listening(config.init_timeout).map_err(Refused::InvocationVerdict)?;
+        instance.start.function = instance
+            .wait_listening(config.init_timeout, stop)
+            .map_err(Refused::InvocationVerdict)?;
         Ok(instance)
     }
 
@@ -445,6 +456,24 @@ impl Host {
         };
         *process = Process::Ended(how);
         how
+    }
+}
+
+/// Starts a program. It may still be open for writing for a moment (ETXTBSY): a process that
+/// another thread forked while the program was copied holds the descriptor until it calls exec
+/// itself.
+fn spawn(command: &mut Command) -> io::Result<Child> {
+    let begun = Instant::now();
+    loop {
+        match command.spawn() {
+            Err(error)
+                if error.kind() == io::ErrorKind::ExecutableFileBusy
+                    && begun.elapsed() < BUSY_LIMIT =>
+            {
+                thread::sleep(BUSY_PAUSE);
+            }
+            other => return other,
+        }
     }
 }
 
@@ -682,7 +711,11 @@ impl Instance {
         }
     }
 
-    fn wait_listening(&self, limit: Duration) -> Result<Duration, InvocationVerdict> {
+    fn wait_listening(
+        &self,
+        limit: Duration,
+        stop: &AtomicBool,
+    ) -> Result<Duration, InvocationVerdict> {
         let started = Instant::now();
         loop {
             match self.connect() {
@@ -695,6 +728,11 @@ impl Instance {
                 Err(_) if self.is_over_memory() => {
                     self.end();
                     return Err(InvocationVerdict::MemoryLimitReached);
+                }
+                Err(_) if stop.load(Ordering::Relaxed) => {
+                    self.end();
+                    let why = "it was ended before it listened";
+                    return Err(InvocationVerdict::ContainerInitError(why.into()));
                 }
                 Err(_) if started.elapsed() > limit => {
                     self.explain_silence();

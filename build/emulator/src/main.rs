@@ -96,12 +96,11 @@ fn command(command: &Command) -> Result<ExitCode, Box<dyn Error>> {
         }
         Command::Completions(arguments) => {
             let script = manual::completions(Arguments::command(), arguments.shell);
-            // A reader that closes early is not a failure.
-            let _ = io::stdout().write_all(script.as_bytes());
+            printed(script.as_bytes())?;
         }
         Command::Man(arguments) => {
             let text = manual::man(Arguments::command(), arguments)?;
-            let _ = io::stdout().write_all(text.as_bytes());
+            printed(text.as_bytes())?;
         }
     }
     Ok(ExitCode::SUCCESS)

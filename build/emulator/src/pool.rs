@@ -9,6 +9,7 @@ use crate::program::Program;
 use crate::start_up::StartUp;
 use crate::sync::lock;
 use crate::verdict::InvocationVerdict;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -41,6 +42,8 @@ pub struct Pool {
     ahead: Option<AheadObserver>,
     state: Mutex<State>,
     changed: Condvar,
+    /// Set when everything is closed: ends the instances that are still starting.
+    stop: AtomicBool,
 }
 
 struct State {
@@ -94,7 +97,8 @@ impl Pool {
             closing: false,
         };
         let (state, changed) = (Mutex::new(state), Condvar::new());
-        let pool = Arc::new(Pool { host, journal, ahead, state, changed });
+        let pool =
+            Arc::new(Pool { host, journal, ahead, state, changed, stop: AtomicBool::new(false) });
         let keeper = pool.clone();
         // Without its keeper thread a pool still works, but does not end idle instances.
         let _ = thread::Builder::new().name("keeper".into()).spawn(move || keeper.keep());
@@ -128,7 +132,7 @@ impl Pool {
         let program = state.program.clone();
         drop(state);
         gone.clear();
-        let started = self.host.start(&program, &config);
+        let started = self.host.start(&program, &config, &self.stop);
         let mut state = lock(&self.state);
         state.starting -= 1;
         self.changed.notify_all(); // a failure too frees a place
@@ -174,7 +178,7 @@ impl Pool {
         state.starting += 1;
         let (program, config) = (state.program.clone(), state.config.clone());
         drop(state);
-        let started = self.host.start(&program, &config);
+        let started = self.host.start(&program, &config, &self.stop);
         let mut state = lock(&self.state);
         state.starting -= 1;
         self.changed.notify_all();
@@ -195,7 +199,7 @@ impl Pool {
         config: Arc<Config>,
     ) -> Result<StartUp, InvocationVerdict> {
         let program = Arc::new(program);
-        let instance = Arc::new(self.host.start(&program, &config)?);
+        let instance = Arc::new(self.host.start(&program, &config, &self.stop)?);
         let start = instance.start();
         let mut ended = Vec::new();
         let mut state = lock(&self.state);
@@ -258,12 +262,16 @@ impl Pool {
         waited.unwrap_or_else(PoisonError::into_inner).0.alive() == wanted
     }
 
-    /// Waits a limited time for requests in flight, then ends every instance.
+    /// Waits a limited time for requests in flight, then ends every instance. An instance that is
+    /// starting ends at once: as a plain process it would outlive this one.
     pub fn close(&self) {
         let mut state = lock(&self.state);
         state.closing = true;
+        self.stop.store(true, Ordering::Relaxed);
         self.changed.notify_all();
-        let busy = |state: &mut State| state.slots.iter().any(|slot| slot.in_flight > 0);
+        let busy = |state: &mut State| {
+            state.starting > 0 || state.slots.iter().any(|slot| slot.in_flight > 0)
+        };
         let waited = self.changed.wait_timeout_while(state, CLOSE_GRACE, busy);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         let slots = std::mem::take(&mut state.slots);
@@ -348,7 +356,7 @@ impl Pool {
         program: &Arc<Program>,
         config: &Config,
     ) -> Result<(), InvocationVerdict> {
-        let started = self.host.start(program, config);
+        let started = self.host.start(program, config, &self.stop);
         let mut state = lock(&self.state);
         state.starting -= 1;
         self.changed.notify_all();

@@ -326,7 +326,7 @@ fn the_control_path_states_what_is_wrong_with_a_request() {
         (json_kind(), r#"{"more":1}"#, "unknown member `more`"),
         (json_kind(), r#"{"add":["sing"]}"#, "unknown fault `sing`; the faults are update-delay"),
         (json_kind(), r#"{"add":[1]}"#, "`1` is not text"),
-        (vec![("Content-Type".into(), "text/plain".into())], "{}", "send application/json"),
+        (vec![("Content-Type".into(), "text/plain".into())], "{}", "is not application/json; send"),
     ] {
         let reply = stand_in.send("POST", "/control", headers, body.into()).unwrap();
         let said = String::from_utf8_lossy(&reply.body).into_owned();

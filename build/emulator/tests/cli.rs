@@ -516,7 +516,10 @@ fn a_closed_pipe_is_ignored_and_a_full_disk_is_an_error() {
     let moody = moody().to_str().unwrap().to_owned();
     let address = nowhere();
     let invoke = ["invoke", "timer", "--function", &moody, "--address", &address];
-    for arguments in [&["invoke", "--list"][..], &invoke] {
+    let pages = home.path().join("pages").display().to_string();
+    for arguments in
+        [&["invoke", "--list"][..], &invoke, &["completions", "bash"], &["man", &pages]]
+    {
         let (code, beside) = run(arguments, closed(), Stdio::piped());
         assert!(code == Some(0) && !beside.contains("panicked"), "{arguments:?}: {beside}");
         assert_eq!(run(arguments, closed(), closed()).0, Some(0), "{arguments:?}");

@@ -6,7 +6,9 @@ mod common;
 use common::{PATIENCE, Stage, config, event, get, text};
 use emulator::config::{Config, Mode};
 use emulator::verdict::InvocationVerdict;
-use std::time::Duration;
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
 
 #[test]
 fn the_first_request_is_cold_and_the_second_warm() {
@@ -45,6 +47,44 @@ fn the_first_request_is_cold_and_the_second_warm() {
         "Report RequestId:b",
     ];
     assert_eq!(shape, expected);
+}
+
+/// The story: a process that was forked beside the copying of a program, and had not called exec
+/// yet, made its first start fail with "Text file busy".
+#[test]
+fn a_program_that_is_still_open_for_writing_starts_once_it_is_closed() {
+    for sandbox in [true, false] {
+        let stage = Stage::new(config(), sandbox);
+        let app = stage.platform.pool().program().rootfs.join("app");
+        let open = fs::OpenOptions::new().write(true).open(app).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(Duration::from_millis(50)); // the first try has no signal
+                drop(open);
+            });
+            assert_eq!(stage.ask("count"), "1", "sandbox: {sandbox}");
+        });
+    }
+}
+
+/// The story: a plain process that had not listened yet when everything was closed outlived the
+/// program that had started it, and Ctrl-C waited for the whole initialization timeout.
+#[test]
+fn an_instance_that_is_still_starting_ends_when_everything_is_closed() {
+    for sandbox in [true, false] {
+        let environment = vec![("MOODY".to_owned(), "silent".to_owned())];
+        let init_timeout = 3 * PATIENCE;
+        let stage = Stage::new(Config { environment, init_timeout, ..config() }, sandbox);
+        thread::scope(|scope| {
+            let told = scope.spawn(|| stage.tell("version"));
+            stage.log.wait("moody starts", 1);
+            let closing = Instant::now();
+            stage.platform.close();
+            let verdict = told.join().unwrap().verdict;
+            assert!(matches!(verdict, InvocationVerdict::ContainerInitError(_)), "{verdict:?}");
+            assert!(closing.elapsed() < PATIENCE, "{:?}", closing.elapsed());
+        });
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use std::collections::HashMap;
 
 /// The name under which Docker stores the credentials of Docker Hub.
@@ -15,10 +15,10 @@ const HUB_HOSTS: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker
 /// Content of a `config.json` or `auth.json`.
 #[derive(Default, Deserialize)]
 pub(super) struct AuthFile {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_null")]
     auths: HashMap<String, Option<Entry>>,
-    #[serde(default, rename = "credHelpers")]
-    helpers: HashMap<String, String>,
+    #[serde(default, rename = "credHelpers", deserialize_with = "or_null")]
+    helpers: HashMap<String, Option<String>>,
     #[serde(default, rename = "credsStore")]
     store: Option<String>,
 }
@@ -26,16 +26,25 @@ pub(super) struct AuthFile {
 /// The entry of one registry.
 #[derive(Clone, Default, Deserialize)]
 struct Entry {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_null")]
     auth: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_null")]
     username: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_null")]
     password: String,
-    #[serde(default, rename = "identitytoken")]
+    #[serde(default, rename = "identitytoken", deserialize_with = "or_null")]
     identity_token: String,
-    #[serde(default, rename = "registrytoken")]
+    #[serde(default, rename = "registrytoken", deserialize_with = "or_null")]
     registry_token: String,
+}
+
+/// A value, or `null` for none: what writes these files, Go, reads both alike.
+fn or_null<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: Default + Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// Decoded credentials of an entry; at least one field is not empty.
@@ -66,8 +75,8 @@ impl AuthFile {
 
     /// The credential helper for `host`, from its own setting or from the file's default store.
     pub(super) fn helper(&self, host: &str) -> Option<&str> {
-        let of_host = names(host).find_map(|name| self.helpers.get(name));
-        of_host.or(self.store.as_ref()).map(String::as_str).filter(|name| !name.is_empty())
+        let of_host = names(host).find_map(|name| self.helpers.get(name)?.as_deref());
+        of_host.or(self.store.as_deref()).filter(|name| !name.is_empty())
     }
 
     /// The entry for a repository of `host`: the longest name that matches, as podman stores them,
@@ -84,8 +93,13 @@ impl AuthFile {
             .or_else(|| {
                 // old files have an address in place of a name
                 let of_host = |key: &&String| {
-                    let rest = key.strip_prefix("https://").or(key.strip_prefix("http://"));
-                    rest.and_then(|rest| rest.split('/').next()).is_some_and(|known| {
+                    let known = key.strip_prefix("https://").or(key.strip_prefix("http://"));
+                    let known = match (known, key.split_once('/')) {
+                        (Some(address), _) => address.split('/').next(),
+                        (None, Some((host, "" | "v1" | "v1/" | "v2" | "v2/"))) => Some(host),
+                        (None, _) => None,
+                    };
+                    known.is_some_and(|known| {
                         names(host).any(|name| name.eq_ignore_ascii_case(known))
                     })
                 };
@@ -156,7 +170,9 @@ mod tests {
                 "localhost:5000/team":{"auth":"dGVhbTp0M2Ft"},
                 "https://old.example.com/v1/":{"auth":"b2xkOjBsZA=="},
                 "https://index.docker.io/v1/":{"auth":"dXNlcjpzM2NyZXQ="},
-                "plain.example.com":{"username":"a","password":"b:c"},
+                "plain.example.com":{"username":"a","password":"b:c","auth":null},
+                "path.example.com/v1/":{"auth":"b2xkOjBsZA=="},
+                "team.example.com/team":{"auth":"dGVhbTp0M2Ft"},
                 "in-a-store.example.com":{}, "null.example.com":null
             },"unknown":[1]}"#,
         );
@@ -170,6 +186,8 @@ mod tests {
             ("index.docker.io", "library/echo", basic("user", "s3cret")),
             ("docker.io", "library/echo", basic("user", "s3cret")),
             ("plain.example.com", "echo", basic("a", "b:c")),
+            ("path.example.com", "echo", basic("old", "0ld")),
+            ("team.example.com", "echo", None),
             ("in-a-store.example.com", "echo", None),
             ("null.example.com", "echo", None),
         ] {
@@ -185,6 +203,10 @@ mod tests {
         assert_eq!(file.helper("a.example.com"), Some("ecr-login"));
         assert_eq!(file.helper("b.example.com"), Some("desktop"));
         assert_eq!(parsed(r#"{"credsStore":""}"#).helper("b.example.com"), None);
+        let nulls = parsed(r#"{"auths":null,"credHelpers":{"a.example.com":null}}"#);
+        assert_eq!(nulls.helper("a.example.com"), None);
+        assert!(nulls.held("a.example.com", "echo").expect("readable").is_none());
+        assert_eq!(parsed(r#"{"credHelpers":null,"credsStore":null}"#).helper("x"), None);
         assert_eq!(server("docker.io"), "https://index.docker.io/v1/");
         assert_eq!(server("localhost:5000"), "localhost:5000");
     }

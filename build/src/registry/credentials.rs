@@ -167,12 +167,16 @@ impl Keychain {
             let credentials = Credentials::Basic { username, password };
             return Ok(Found { credentials, origin: "MICROIMAGE_PASSWORD".to_owned() });
         }
+        let mut first_error = None;
         for path in &self.files {
-            if let Some(found) = in_file(path, registry, repository)? {
-                return Ok(found);
+            match in_file(path, registry, repository) {
+                Ok(Some(found)) => return Ok(found),
+                Ok(None) => {}
+                // The next file may have what this one lacks.
+                Err(error) => drop(first_error.get_or_insert(error)),
             }
         }
-        Ok(Found::nothing())
+        first_error.map_or(Ok(Found::nothing()), Err)
     }
 }
 
@@ -192,12 +196,21 @@ fn in_file(path: &Path, registry: &str, repository: &str) -> Result<Option<Found
         Err(error) => return Err(failed(error.to_string())),
     }
     let file = AuthFile::parse(&text).map_err(failed)?;
-    if let Some(helper) = file.helper(registry)
-        && let Some(credentials) = ask_helper(helper, registry)?
-    {
-        return Ok(Some(Found { credentials, origin: format!("the helper `{helper}`") }));
+    let mut without_helper = Ok(None);
+    if let Some(helper) = file.helper(registry) {
+        match ask_helper(helper, registry) {
+            Ok(Some(credentials)) => {
+                let origin = format!("the helper `{helper}`");
+                return Ok(Some(Found { credentials, origin }));
+            }
+            Ok(None) => {}
+            // The file may have an entry beside it: one from before, or from another machine.
+            Err(error) => without_helper = Err(error),
+        }
     }
-    let Some(held) = file.held(registry, repository).map_err(failed)? else { return Ok(None) };
+    let Some(held) = file.held(registry, repository).map_err(failed)? else {
+        return without_helper;
+    };
     let origin = format!("`{}`", path.display());
     Ok(Some(Found { credentials: credentials(held, registry, &origin)?, origin }))
 }
@@ -228,9 +241,9 @@ fn credentials(held: Held, registry: &str, origin: &str) -> Result<Credentials, 
 /// A helper's answer to `get`.
 #[derive(Deserialize)]
 struct Answer {
-    #[serde(default, rename = "Username")]
+    #[serde(default, rename = "Username", alias = "username")]
     username: String,
-    #[serde(default, rename = "Secret")]
+    #[serde(default, rename = "Secret", alias = "secret")]
     secret: String,
 }
 

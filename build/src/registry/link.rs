@@ -804,10 +804,10 @@ impl Link {
         let answer: Answer = serde_json::from_slice(&bytes).map_err(|_| {
             self.step(step, "its token server does not answer with JSON".to_owned())
         })?;
-        answer
-            .token
-            .or(answer.access_token)
-            .filter(|token| !token.is_empty())
+        [answer.token, answer.access_token]
+            .into_iter()
+            .flatten()
+            .find(|token| !token.is_empty())
             .ok_or_else(|| self.step(step, "its token server sends no token".to_owned()))
     }
 

@@ -10,7 +10,7 @@ use rustls::client::ResolvesClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
-use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
@@ -58,6 +58,9 @@ impl Trust {
     pub(super) fn is_insecure(&self, host: &str) -> bool {
         let (name, port) = address::split_port(host);
         self.insecure.iter().any(|allowed| {
+            // An address where a name is expected, as in a browser's line.
+            let allowed = allowed.trim_start_matches("https://").trim_start_matches("http://");
+            let allowed = allowed.trim_end_matches('/');
             let (allowed_name, allowed_port) = address::split_port(allowed);
             allowed_name.eq_ignore_ascii_case(name)
                 && (allowed_port.is_none() || allowed_port == port)
@@ -171,11 +174,24 @@ fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, RegistryError> {
     let text = fs::read(path).map_err(|error| failed(error.to_string()))?;
     let certificates = CertificateDer::pem_slice_iter(&text)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| failed(error.to_string()))?;
+        .map_err(|error| failed(broken(&error)))?;
     if certificates.is_empty() {
         return Err(failed("it contains no `BEGIN CERTIFICATE`".to_owned()));
     }
     Ok(certificates)
+}
+
+/// What is wrong with a PEM file, as text. The library's own lists a marker's bytes as numbers.
+fn broken(error: &pem::Error) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => {
+            "a certificate in it has no end: it was cut off".to_owned()
+        }
+        pem::Error::IllegalSectionStart { .. } => {
+            "a line of it that begins with `-----BEGIN` does not end with `-----`".to_owned()
+        }
+        other => other.to_string(),
+    }
 }
 
 /// Verifies a server's certificate: by its chain, or because the certificate itself is trusted.
@@ -293,7 +309,11 @@ mod tests {
     #[test]
     fn only_named_registries_are_insecure() {
         let trust = Trust {
-            insecure: vec!["a.example.com".into(), "b.example.com:5000".into()],
+            insecure: vec![
+                "a.example.com".into(),
+                "b.example.com:5000".into(),
+                "http://d.example.com:5000/".into(),
+            ],
             ..Trust::default()
         };
         for (host, expected) in [
@@ -304,6 +324,8 @@ mod tests {
             ("b.example.com:5001", false),
             ("x.a.example.com", false),
             ("c.example.com", false),
+            ("d.example.com:5000", true),
+            ("d.example.com:5001", false),
         ] {
             assert_eq!(trust.is_insecure(host), expected, "{host}");
         }

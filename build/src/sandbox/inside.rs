@@ -19,6 +19,7 @@ use std::ffi::CString;
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
 /// The platform's writable folder: 512 MiB (SCF quotas, "/tmp").
 const TMP_OPTIONS: &str = "mode=1777,size=512m";
@@ -27,6 +28,10 @@ const OPEN_FILES: u64 = 1024;
 /// Search path for a program name without a slash if the image sets no PATH, as in container
 /// engines.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// How long a program may stay open for writing (ETXTBSY): a process that the tool forked while it
+/// unpacked the program holds the descriptor until it calls exec itself.
+const BUSY_LIMIT_NS: u64 = 2_000_000_000;
+const BUSY_PAUSE: Duration = Duration::from_millis(1);
 const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
 
 /// How the instance's user ids map to the host's.
@@ -114,11 +119,18 @@ fn start(
         .and_then(|()| nix::unistd::dup2_stderr(output))
         .map_err(step("output"))?;
 
-    let at_ns = monotonic_ns();
-    env.push(c_string(&format!("{EXEC_NS_VARIABLE}={at_ns}"))?);
-    wire::send(events, &Event::Exec { at_ns }, &[]).map_err(|e| io_step("reporting", &e))?;
-    nix::unistd::execve(&program, &argv, &env)
-        .map_err(step(&format!("execve {}", program.to_string_lossy())))
+    let first_ns = monotonic_ns();
+    loop {
+        let at_ns = monotonic_ns();
+        env.push(c_string(&format!("{EXEC_NS_VARIABLE}={at_ns}"))?);
+        wire::send(events, &Event::Exec { at_ns }, &[]).map_err(|e| io_step("reporting", &e))?;
+        let Err(errno) = nix::unistd::execve(&program, &argv, &env);
+        if errno != nix::Error::ETXTBSY || at_ns - first_ns > BUSY_LIMIT_NS {
+            return Err(step(&format!("execve {}", program.to_string_lossy()))(errno));
+        }
+        env.pop();
+        std::thread::sleep(BUSY_PAUSE);
+    }
 }
 
 /// Prepares the network namespace and waits until the tool has connected it.

@@ -236,12 +236,17 @@ impl Uplinks {
         }
         let n = self.next.fetch_add(1, Ordering::Relaxed);
         let name = format!("fb{ours}-{}", n % 10_000);
-        let (gateway, address) = free_subnet(ours.wrapping_mul(64).wrapping_add(n))?;
-        let commands = format!(
-            "link add {name} type veth peer name eth0 netns {pid}\n\
-             addr add {gateway}/30 dev {name}\nlink set {name} up\n"
-        );
-        run_with_input("ip", &["-batch", "-"], &commands)?;
+        let (gateway, address) = {
+            // Others choose one at the same time. A kernel without such locks has the race.
+            let _turn = turn();
+            let (gateway, address) = free_subnet(ours.wrapping_mul(64).wrapping_add(n))?;
+            let commands = format!(
+                "link add {name} type veth peer name eth0 netns {pid}\n\
+                 addr add {gateway}/30 dev {name}\nlink set {name} up\n"
+            );
+            run_with_input("ip", &["-batch", "-"], &commands)?;
+            (gateway, address)
+        };
         let inside = format!(
             "addr add {address}/30 dev eth0\nlink set eth0 up\nroute add default via {gateway}\n"
         );
@@ -527,6 +532,14 @@ fn pid_namespace() -> String {
     link.to_string_lossy().chars().filter(char::is_ascii_digit).collect()
 }
 
+/// A lock of this network namespace: from the choice of a subnet until an interface uses it, no
+/// other firstbyte or microimage chooses one. The kernel gives it up with the file.
+fn turn() -> io::Result<fs::File> {
+    let namespace = fs::File::open("/proc/self/ns/net")?;
+    namespace.lock()?;
+    Ok(namespace)
+}
+
 /// Gateway and address of a subnet that no interface of this machine uses.
 fn free_subnet(from: u32) -> Result<(Ipv4Addr, Ipv4Addr), String> {
     let used: HashSet<u32> = getifaddrs()
@@ -541,4 +554,28 @@ fn free_subnet(from: u32) -> Result<(Ipv4Addr, Ipv4Addr), String> {
             (Ipv4Addr::from_bits((subnet << 2) + 1), Ipv4Addr::from_bits((subnet << 2) + 2))
         })
         .ok_or_else(|| "every subnet of 198.18.0.0/15 is in use".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+
+    /// Each opens the namespace for itself, as another process would.
+    #[test]
+    fn one_at_a_time_has_the_turn() {
+        let inside = AtomicUsize::new(0);
+        let once = || {
+            for _ in 0..200 {
+                let _turn = turn().unwrap();
+                assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                std::thread::yield_now();
+                inside.fetch_sub(1, Ordering::SeqCst);
+            }
+        };
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(once)).collect();
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+        });
+    }
 }

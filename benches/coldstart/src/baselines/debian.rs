@@ -3,6 +3,7 @@
 
 use super::pack::{Layer, compressed};
 use super::{Error, io_error, run};
+use microimage::stage;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -25,7 +26,9 @@ pub fn layer(folder: &Path, packages: &[&str]) -> Result<Layer, Error> {
     if let (Ok(bytes), Ok(diff_id)) = (fs::read(&kept), fs::read_to_string(&diff_id)) {
         return Ok(Layer { bytes, diff_id: diff_id.trim().to_owned() });
     }
-    let tar = cache.join(format!("{name}.tar"));
+    // Another run may make the same one: each in a folder of its own, removed at the end.
+    let making = stage::Staging::private_folder(&kept).map_err(|e| io_error(&cache, e))?;
+    let tar = making.path().join(format!("{name}.tar"));
     let mut command = Command::new("mmdebstrap");
     // The sandbox makes device files. The time is fixed, so that two builds give the same files.
     command
@@ -39,9 +42,8 @@ pub fn layer(folder: &Path, packages: &[&str]) -> Result<Layer, Error> {
     run(command, "mmdebstrap", "install Debian's package mmdebstrap (`build/setup --baselines`)")?;
     let plain = fs::read(&tar).map_err(|e| io_error(&tar, e))?;
     let layer = compressed(&plain);
-    fs::write(&kept, &layer.bytes).map_err(|e| io_error(&kept, e))?;
-    fs::write(&diff_id, &layer.diff_id).map_err(|e| io_error(&diff_id, e))?;
-    fs::remove_file(&tar).map_err(|e| io_error(&tar, e))?;
+    stage::write_file(&kept, &layer.bytes).map_err(|e| io_error(&kept, e))?;
+    stage::write_file(&diff_id, layer.diff_id.as_bytes()).map_err(|e| io_error(&diff_id, e))?;
     Ok(layer)
 }
 

@@ -3,10 +3,11 @@
 //! always a list for cleaning up. It contains no key.
 
 use super::names::{self, RunId};
+use microimage::stage;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// Version of the file's schema.
@@ -108,6 +109,15 @@ pub enum LedgerError {
         /// Its name.
         name: String,
     },
+    /// Another run has begun the same file.
+    #[error(
+        "another run has begun `{path}` in the meantime, and its list is not replaced: wait for \
+         it, or name another file, `--ledger FILE`; nothing was made"
+    )]
+    Taken {
+        /// The file.
+        path: PathBuf,
+    },
     /// The run's process still exists.
     #[error(
         "the run {run} that writes `{path}` is not over (process {process}); wait for it, or end \
@@ -191,11 +201,17 @@ impl LedgerFile {
     /// Creates a new ledger.
     ///
     /// # Errors
-    /// [`LedgerError::Write`]
+    /// [`LedgerError::Write`]; [`LedgerError::Taken`] if there is a file.
     pub fn begin(path: &Path, ledger: Ledger) -> Result<Self, LedgerError> {
         let file = Self { path: path.to_owned(), ledger: Ledger { schema: SCHEMA, ..ledger } };
-        file.write()?;
-        Ok(file)
+        match file.write_as(stage::Staging::keep_new) {
+            Err(LedgerError::Write { path, source })
+                if source.kind() == io::ErrorKind::AlreadyExists =>
+            {
+                Err(LedgerError::Taken { path })
+            }
+            written => written.map(|()| file),
+        }
     }
 
     /// Opens an existing ledger.
@@ -282,27 +298,29 @@ impl LedgerFile {
             .map_err(|source| LedgerError::Write { path: self.path.clone(), source })
     }
 
+    fn write(&self) -> Result<(), LedgerError> {
+        self.write_as(stage::Staging::keep)
+    }
+
     /// Writes the file completely or not at all, and synchronises the file and its folder before it
     /// returns.
-    fn write(&self) -> Result<(), LedgerError> {
+    fn write_as(
+        &self,
+        keep: impl FnOnce(stage::Staging, &Path) -> io::Result<()>,
+    ) -> Result<(), LedgerError> {
         let write = || -> io::Result<()> {
+            let staging = stage::Staging::file(&self.path)?;
+            let mut text = serde_json::to_vec_pretty(&self.ledger)?;
+            text.push(b'\n');
+            let mut file = OpenOptions::new().write(true).open(staging.path())?;
+            file.set_permissions(fs::Permissions::from_mode(0o600))?;
+            file.write_all(&text)?;
+            file.sync_all()?;
+            keep(staging, &self.path)?;
             let folder = match self.path.parent() {
                 Some(folder) if !folder.as_os_str().is_empty() => folder,
                 _ => Path::new("."),
             };
-            fs::create_dir_all(folder)?;
-            let staged = self.path.with_extension(format!("json.{}", std::process::id()));
-            let mut text = serde_json::to_vec_pretty(&self.ledger)?;
-            text.push(b'\n');
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&staged)?;
-            file.write_all(&text)?;
-            file.sync_all()?;
-            fs::rename(&staged, &self.path)?;
             File::open(folder)?.sync_all()
         };
         write().map_err(|source| LedgerError::Write { path: self.path.clone(), source })
@@ -376,6 +394,10 @@ mod tests {
             fs::write(&path, &text).unwrap();
             let error = LedgerFile::open(&path).unwrap_err();
             assert!(matches!(error, LedgerError::Foreign { .. }), "{error}");
+            let taken = LedgerFile::begin(&path, ledger()).unwrap_err();
+            assert!(matches!(taken, LedgerError::Taken { .. }), "{taken}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), text, "nobody's list is replaced");
+            fs::remove_file(&path).unwrap();
             let mut file = LedgerFile::begin(&path, ledger()).unwrap();
             assert!(file.intend(Kind::Function, "production", None).is_err());
             assert!(Ledger::load(&path).unwrap().entries.is_empty());
