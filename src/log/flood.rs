@@ -10,51 +10,53 @@
 use super::{FAILURES, has_room, write};
 use crate::sys::monotonic_ns;
 use log::Level;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// Largest number of such lines in one second.
+/// Largest number of such lines in one second; with more threads that log at the same moment, one
+/// more each.
 const MOST_LINES: u32 = 20;
 const SECOND_NS: u64 = 1_000_000_000;
 
-static FLOOD: Mutex<Flood> = Mutex::new(Flood::NONE);
-/// Whether lines were held back whose number is not written yet.
-static OWES: AtomicBool = AtomicBool::new(false);
+static FLOOD: Flood = Flood::NONE;
 
-/// The lines of one second.
+/// The lines of one second. Atomics, because the numbers need not agree: a line that is counted a
+/// moment later is no harm.
 struct Flood {
     /// End of the second, by the monotonic clock.
-    ends_ns: u64,
-    written: u32,
-    held_back: u64,
-    /// When the first of those was held back.
-    since_ns: u64,
+    ends_ns: AtomicU64,
+    written: AtomicU32,
+    held_back: AtomicU64,
 }
 
 impl Flood {
-    const NONE: Flood = Flood { ends_ns: 0, written: 0, held_back: 0, since_ns: 0 };
+    const NONE: Flood = Flood {
+        ends_ns: AtomicU64::new(0),
+        written: AtomicU32::new(0),
+        held_back: AtomicU64::new(0),
+    };
 
     /// Whether one more line may be written; it is counted otherwise.
-    fn admits(&mut self, now_ns: u64, has_room: impl FnOnce() -> bool) -> bool {
-        if now_ns >= self.ends_ns {
-            self.ends_ns = now_ns.saturating_add(SECOND_NS);
-            self.written = 0;
+    fn admits(&self, now_ns: u64, has_room: impl FnOnce() -> bool) -> bool {
+        if now_ns >= self.ends_ns.load(Ordering::Relaxed) {
+            self.ends_ns.store(now_ns.saturating_add(SECOND_NS), Ordering::Relaxed);
+            self.written.store(0, Ordering::Relaxed);
         }
-        if self.written < MOST_LINES && has_room() {
-            self.written += 1;
+        if self.written.load(Ordering::Relaxed) < MOST_LINES && has_room() {
+            self.written.fetch_add(1, Ordering::Relaxed);
             return true;
         }
-        if self.held_back == 0 {
-            self.since_ns = now_ns;
-        }
-        self.held_back += 1;
+        self.held_back.fetch_add(1, Ordering::Relaxed);
         false
     }
 
-    /// Number of lines that were held back, and in how many seconds.
-    fn take(&mut self, now_ns: u64) -> (u64, u64) {
-        let seconds = (now_ns.saturating_sub(self.since_ns) + SECOND_NS / 2) / SECOND_NS;
-        (std::mem::take(&mut self.held_back), seconds.max(1))
+    /// Whether lines were held back whose number is not written yet.
+    fn owes(&self) -> bool {
+        self.held_back.load(Ordering::Relaxed) > 0
+    }
+
+    /// Number of lines that were held back since the last call.
+    fn take(&self) -> u64 {
+        self.held_back.swap(0, Ordering::Relaxed)
     }
 }
 
@@ -66,24 +68,19 @@ pub(crate) fn admits_mistake() -> bool {
         return false;
     }
     mistakes_due();
-    let mut flood = lock();
-    let admits = flood.admits(monotonic_ns(), has_room);
-    if !admits {
-        OWES.store(true, Ordering::Relaxed);
-    }
-    admits
+    FLOOD.admits(monotonic_ns(), has_room)
 }
 
 /// Writes how many lines were held back, once their second is over. Returns when to call again, by
 /// the monotonic clock; `u64::MAX` if nothing is owed, or nobody reads: then the next mistake asks
 /// again.
 pub(crate) fn mistakes_due() -> u64 {
-    if OWES.load(Ordering::Relaxed) { report(false) } else { u64::MAX }
+    if FLOOD.owes() { report(false) } else { u64::MAX }
 }
 
 /// Writes that number at the end of the process.
 pub(crate) fn mistakes_at_the_end() {
-    if OWES.load(Ordering::Relaxed) {
+    if FLOOD.owes() {
         report(true);
     }
 }
@@ -91,34 +88,18 @@ pub(crate) fn mistakes_at_the_end() {
 #[cold]
 #[inline(never)]
 fn report(at_once: bool) -> u64 {
-    let mut flood = lock();
-    let now_ns = monotonic_ns();
-    if now_ns < flood.ends_ns && !at_once {
-        return flood.ends_ns;
+    let (now_ns, ends_ns) = (monotonic_ns(), FLOOD.ends_ns.load(Ordering::Relaxed));
+    if now_ns < ends_ns && !at_once {
+        return ends_ns;
     }
-    if has_room() && OWES.swap(false, Ordering::Relaxed) {
-        let (lines, seconds) = flood.take(now_ns);
-        drop(flood);
-        match seconds {
-            1 => write(
-                Level::Warn,
-                "firstbyte",
-                "",
-                format_args!("… {lines} more in the last second"),
-            ),
-            _ => write(
-                Level::Warn,
-                "firstbyte",
-                "",
-                format_args!("… {lines} more in the last {seconds} seconds"),
-            ),
+    if has_room() {
+        // Zero if another thread was quicker.
+        let lines = FLOOD.take();
+        if lines > 0 {
+            write(Level::Warn, "firstbyte", "", format_args!("\u{2026} {lines} more"));
         }
     }
     u64::MAX
-}
-
-fn lock() -> MutexGuard<'static, Flood> {
-    FLOOD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -127,24 +108,23 @@ mod tests {
 
     #[test]
     fn the_first_lines_of_a_second_are_written_and_the_others_counted() {
-        let mut flood = Flood::NONE;
-        let written =
-            |flood: &mut Flood, now_ns| (0..100).filter(|_| flood.admits(now_ns, || true)).count();
-        assert_eq!(written(&mut flood, 5 * SECOND_NS), 20);
-        assert_eq!(written(&mut flood, 6 * SECOND_NS - 1), 0, "it is the same second");
-        assert_eq!(flood.take(6 * SECOND_NS), (180, 1));
-        assert_eq!(written(&mut flood, 6 * SECOND_NS), 20);
-        assert_eq!(flood.take(7 * SECOND_NS), (80, 1));
+        let flood = Flood::NONE;
+        let written = |now_ns| (0..100).filter(|_| flood.admits(now_ns, || true)).count();
+        assert_eq!(written(5 * SECOND_NS), 20);
+        assert_eq!(written(6 * SECOND_NS - 1), 0, "it is the same second");
+        assert_eq!(flood.take(), 180);
+        assert_eq!(written(6 * SECOND_NS), 20);
+        assert_eq!(flood.take(), 80);
     }
 
     #[test]
     fn a_line_that_nobody_would_read_is_counted_too() {
-        let mut flood = Flood::NONE;
+        let flood = Flood::NONE;
         for second in 0..30 {
             assert!(!flood.admits(second * SECOND_NS, || false));
         }
         assert!(flood.admits(30 * SECOND_NS, || true), "somebody reads again");
-        assert_eq!(flood.take(30 * SECOND_NS), (30, 30));
-        assert_eq!(flood.take(30 * SECOND_NS).0, 0);
+        assert_eq!(flood.take(), 30);
+        assert_eq!(flood.take(), 0);
     }
 }

@@ -14,13 +14,11 @@ use super::outgoing::{self, Outgoing, ReplyMode};
 use super::server::Server;
 use super::service::{Admission, RequestHead, Service};
 use super::slots::{Expiry, Patience, Seat, Waited};
-use super::waiting::is_coroutine;
 use crate::body::Body;
 #[cfg(feature = "websocket")]
 use crate::conversation::Upgrade;
 use crate::deadline::Arrival;
 use crate::error::Error;
-use crate::log;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::spare;
@@ -618,9 +616,7 @@ impl<S: Service> Connection<S> {
     fn refuse(&mut self, error: &Error, head: Option<&Head>) -> Over {
         let view = head.map(|head| RequestHead { head, bytes: &self.input });
         let reply = self.server.service.refuse(error, view.as_ref());
-        if is_coroutine() {
-            self.server.slots.look_by(log::mistakes_due());
-        }
+        self.server.slots.report_mistakes();
         let asked = ReplyMode {
             version: head.map_or(Version::Http11, |head| head.version),
             keep_alive: false,

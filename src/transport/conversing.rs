@@ -189,7 +189,7 @@ impl<'c> Conversing<'c> {
         if end.level != Level::Warn || log::admits_mistake() {
             log::failure(end.level, &request_id, line);
         }
-        self.wire.server.slots.look_by(log::mistakes_due());
+        self.wire.server.slots.report_mistakes();
         spare::give_back(std::mem::take(&mut self.wire.input));
         !self.wire.broken && end.code != 1006
     }

@@ -332,8 +332,17 @@ impl Slots {
         self.count()
     }
 
+    /// Makes sure that the number of lines that the log holds back is written in time.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn report_mistakes(&'static self) {
+        if is_coroutine() {
+            self.look_by(log::mistakes_due());
+        }
+    }
+
     /// Makes sure that the watcher looks at or before `deadline`.
-    pub(super) fn look_by(&'static self, deadline: u64) {
+    fn look_by(&'static self, deadline: u64) {
         if self.next_look.fetch_min(deadline, Ordering::SeqCst) <= deadline {
             return;
         }

@@ -12,13 +12,7 @@ pub fn is_of_one(line: &str) -> bool {
 
 /// The number in a line that counts refusals without lines of their own.
 pub fn counted(line: &str) -> Option<usize> {
-    let (number, rest) =
-        line.strip_prefix("WARN firstbyte: \u{2026} ")?.split_once(" more in the last ")?;
-    let seconds = match rest {
-        "second" => Some(1),
-        rest => rest.strip_suffix(" seconds")?.parse().ok().filter(|seconds| *seconds > 1),
-    };
-    seconds.and_then(|_: u64| number.parse().ok())
+    line.strip_prefix("WARN firstbyte: \u{2026} ")?.strip_suffix(" more")?.parse().ok()
 }
 
 /// Number of refusals that the lines tell of: each in a line, and in a count.
