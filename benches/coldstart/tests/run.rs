@@ -400,8 +400,8 @@ fn an_engine_with_its_own_network_refuses_the_flag() {
     let place = image.path().to_str().expect("a path");
     let out = tempfile::tempdir().expect("a folder");
     for (engine, word) in [
-        ("docker", "leave `--network` out"),
-        ("podman", "leave `--network` out"),
+        ("docker", "leave out `--network`"),
+        ("podman", "leave out `--network`"),
         ("containerd", "loopback only"),
     ] {
         let flags = ["--network", "--engine", engine];

@@ -133,7 +133,7 @@ fn triggers_are_made_and_removed_and_a_second_run_changes_nothing() {
     let theirs = timer("0 0 0 3 1 * *").replace("tick", "theirs");
     let refused = deploy(&stand_in, &theirs, "test-key");
     let words = said(&refused);
-    assert!(!refused.status.success() && words.contains("that no deployment made"), "{words}");
+    assert!(!refused.status.success() && words.contains("no deployment made it"), "{words}");
     assert_eq!(names(), left, "nothing was changed");
 }
 

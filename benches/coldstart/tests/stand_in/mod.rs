@@ -103,7 +103,7 @@ impl StandIn {
             .output()
             .expect("it runs");
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-        let list = said.split_once("there are ").and_then(|(_, rest)| rest.lines().next());
+        let list = said.split_once("the faults are ").and_then(|(_, rest)| rest.lines().next());
         let list = list.expect("a list");
         let names =
             list.split(|c: char| !(c.is_ascii_lowercase() || c == '-' || c.is_ascii_digit()));
