@@ -102,8 +102,7 @@ enum Over {
     Linger,
 }
 
-/// Longest silence of a peer that has taken its last reply, keeps its side open and was not quick
-/// to send: one that was may pause, as within a body.
+/// Longest silence of a peer that has taken its last reply and keeps its side open.
 const SILENCE: Duration = Duration::from_secs(2);
 /// Longest time that a connection lingers, however quick the peer is: enough for a body of 80 MB at
 /// 270 KB/s.
@@ -640,10 +639,7 @@ impl<S: Service> Connection<S> {
         self.link.shutdown(Shutdown::Write);
         self.seat.linger();
         let limits = &self.server.limits;
-        // Without a minimum rate silence has to end too.
-        let bytes_per_second = limits.body_rate.bytes_per_second.max(1);
-        let rate = MinRate { bytes_per_second, grace: SILENCE };
-        let silent = Patience::to_read(rate, limits.body_timeout.max(SILENCE));
+        let silent = Patience::to_read(MinRate { grace: SILENCE, ..limits.body_rate }, SILENCE);
         let reads = Patience::to_write(limits.reply_rate, limits.write_timeout, &self.link);
         let lingering = Box::new(Lingering {
             patience: Patience::to_end(reads, silent),

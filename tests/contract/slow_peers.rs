@@ -191,26 +191,6 @@ fn a_413_reaches_a_peer_that_sends_80_mb_before_it_reads() {
     }
 }
 
-/// The client pauses for longer than other peers may be silent.
-#[test]
-fn a_413_reaches_a_peer_that_pauses_within_its_upload() {
-    for at_rest in [false, true] {
-        let server = Server::echo();
-        let server = if at_rest { server.at_rest() } else { server };
-        let mut peer = Peer::to(server.address);
-        peer.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 12000000\r\n\r\n");
-        let piece = vec![b'u'; 1_000_000];
-        for number in 0..12 {
-            if number == 6 {
-                thread::sleep(Duration::from_secs(4));
-            }
-            peer.send(&piece);
-        }
-        peer.reply().assert_is_error(413);
-        peer.assert_closed();
-    }
-}
-
 /// RFC 9110, section 9.3.2: even if the head was invalid.
 #[test]
 fn a_refused_head_request_gets_no_content() {

@@ -88,7 +88,7 @@ impl<S: Read> Reader<'_, S> {
 
     fn more_or_cut(&mut self) -> io::Result<()> {
         match self.more()? {
-            0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the reply was truncated")),
+            0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the reply ended early")),
             _ => Ok(()),
         }
     }
