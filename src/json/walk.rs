@@ -538,12 +538,8 @@ impl Mismatch {
             let _ = write!(message, "at \"{way}\": ");
         }
         message.push_str(&bounded(&self.0.what, MOST_WORDS_BYTES));
-        match near(nodes, self.0.at.unwrap_or(0), start) {
-            0 => {} // the whole document, or not known
-            near => {
-                let _ = write!(message, " (near byte {near})");
-            }
-        }
+        let near = near(nodes, self.0.at.unwrap_or(0), start);
+        let _ = write!(message, " (near byte {near})");
         message
     }
 }
@@ -689,9 +685,9 @@ mod tests {
                     r#"at "user.name": expected a string, found null (near byte 16)"#,
                 ),
                 (r#"{"user":{"age":3}}"#, r#"at "user": missing field `name` (near byte 8)"#),
-                (r#"{"items":[]}"#, "missing field `user`"),
-                (r#"[]"#, "invalid length 0, expected struct Order with 5 elements"),
-                (r#"7"#, "expected an object, found an integer"),
+                (r#"{"items":[]}"#, "missing field `user` (near byte 0)"),
+                (r#"[]"#, "invalid length 0, expected struct Order with 5 elements (near byte 0)"),
+                (r#"7"#, "expected an object, found an integer (near byte 0)"),
                 (
                     r#"{"user":{"name":"a","age":300}}"#,
                     "at \"user.age\": expected u8, found an integer out of its range (near \
