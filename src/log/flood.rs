@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 const MOST_LINES: u32 = 20;
 const SECOND_NS: u64 = 1_000_000_000;
 
-static FLOOD: Flood = Flood::NONE;
+static FLOOD: Flood = Flood::new();
 
 /// The lines of one second. Atomics, because the numbers need not agree: a line that is counted a
 /// moment later is no harm.
@@ -29,11 +29,13 @@ struct Flood {
 }
 
 impl Flood {
-    const NONE: Flood = Flood {
-        ends_ns: AtomicU64::new(0),
-        written: AtomicU32::new(0),
-        held_back: AtomicU64::new(0),
-    };
+    const fn new() -> Flood {
+        Flood {
+            ends_ns: AtomicU64::new(0),
+            written: AtomicU32::new(0),
+            held_back: AtomicU64::new(0),
+        }
+    }
 
     /// Whether one more line may be written; it is counted otherwise.
     fn admits(&self, now_ns: u64, has_room: impl FnOnce() -> bool) -> bool {
@@ -108,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_first_lines_of_a_second_are_written_and_the_others_counted() {
-        let flood = Flood::NONE;
+        let flood = Flood::new();
         let written = |now_ns| (0..100).filter(|_| flood.admits(now_ns, || true)).count();
         assert_eq!(written(5 * SECOND_NS), 20);
         assert_eq!(written(6 * SECOND_NS - 1), 0, "it is the same second");
@@ -119,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_line_that_nobody_would_read_is_counted_too() {
-        let flood = Flood::NONE;
+        let flood = Flood::new();
         for second in 0..30 {
             assert!(!flood.admits(second * SECOND_NS, || false));
         }
