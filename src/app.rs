@@ -481,8 +481,8 @@ impl App {
         (self.failed(asked, &error, caller), Completion::Failed)
     }
 
-    /// From now on a failure of the reply's stream is logged. What goes to a gateway is written
-    /// whole into its event's reply, and fails there.
+    /// Lets a failure of the reply's stream be logged. A gateway's reply is written whole into its
+    /// event's reply, and fails there.
     pub(crate) fn watch_stream(asked: &Asked<'_>, caller: Caller, reply: &mut Reply) {
         if caller == Caller::Gateway {
             return;

@@ -432,7 +432,7 @@ mod tests {
     #[test]
     fn any_origin_gets_a_star_and_no_default_age() {
         let app = app(Cors::new().any_origin().max_age(None).methods(["PUT"]));
-        // The story: a cache had `/` from a request without an Origin, and no page could read it.
+        // Regression: a cache had `/` from a request without an Origin, and no page could read it.
         for call in [test::get("/"), test::get("/missing"), test::post("/", "")] {
             assert_eq!(fields(&call.clone().send(&app)), [(ORIGIN, "*")], "{call:?}");
             assert_eq!(fields(&call.header("origin", PAGE).send(&app)), [(ORIGIN, "*")]);
@@ -445,7 +445,7 @@ mod tests {
         );
     }
 
-    /// The story: a handler's own `access-control-allow-credentials` stood beside a `*`.
+    /// Regression: a handler's own `access-control-allow-credentials` stood beside a `*`.
     #[test]
     fn a_handler_cannot_allow_credentials_past_the_settings() {
         let own = |_: Request<'_>| Reply::text("a").with_header(CREDENTIALS, "true");

@@ -87,8 +87,8 @@ const CODING: &str =
 /// Largest number of causes listed, and largest number of bytes of their texts.
 const MOST_CAUSES: usize = 16;
 const MOST_CAUSE_BYTES: usize = 2 * 1024;
-/// Largest number of bytes of a message in a reply: a library's text may be the document that it
-/// did not like, and a platform refuses a reply that is too large (6 MB on SCF).
+/// Largest number of bytes of a message in a reply: a library's message may contain a whole
+/// document, and a platform refuses a reply that is too large (6 MB on SCF).
 const MOST_MESSAGE_BYTES: usize = 64 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

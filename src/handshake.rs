@@ -1,6 +1,6 @@
-//! Handshake: the public door to WebSockets. It answers a handshake (`websocket`), and brings in
-//! the part of `transport` that serves the connection after it: a function that accepts none is
-//! linked without that part. RFC 6455, section 4.2.
+//! Public entry point of WebSockets: `WebSocket::accept`. It answers a handshake by `websocket`,
+//! and is the only code that names the part of `transport` which serves the connection after it.
+//! So a function that accepts no WebSocket is linked without that part. RFC 6455, section 4.2.
 
 use crate::conversation::Conversation;
 use crate::error::Result;

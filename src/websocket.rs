@@ -1,5 +1,5 @@
 //! WebSocket settings, and the check of a handshake: which peers a function allows, and the reply
-//! that switches protocols. `handshake` has the public door, `transport` the frames and messages
+//! that switches protocols. `handshake` has the public entry, `transport` the frames and messages
 //! that follow. RFC 6455, section 4.2.
 
 use crate::conversation::{Conversation, Settings, Upgrade};
@@ -155,10 +155,7 @@ impl WebSocket {
         self
     }
 
-    /// Checks a handshake and makes its reply; [`WebSocket::accept`] is its caller.
-    ///
-    /// # Errors
-    /// As there.
+    /// Checks a handshake and makes its reply, for [`WebSocket::accept`].
     pub(crate) fn answer(
         &self,
         request: &Request<'_>,
@@ -376,7 +373,7 @@ mod tests {
         }
     }
 
-    /// The story: a proxy that wrote the port into Host locked out the function's own pages.
+    /// Regression: a proxy that wrote the port into Host locked out the function's own pages.
     #[test]
     fn an_origin_is_the_hosts_own_with_or_without_its_schemes_port() {
         for (origin, host, is_own) in [

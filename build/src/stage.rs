@@ -281,7 +281,7 @@ mod tests {
 
     const TOGETHER: usize = 2;
 
-    /// The story: two builds that began together, where no image was before: each saw no folder,
+    /// Regression: two builds that began together, where no image was before: each saw no folder,
     /// and the second one's rename failed with "Directory not empty".
     #[test]
     fn folders_that_are_kept_together_all_arrive() {

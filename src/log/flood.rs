@@ -1,8 +1,7 @@
-//! Limit on lines about peers' mistakes that no handler saw: what the server refuses. A peer can
-//! make any number of them, and a log that nobody reads is a full pipe that blocks its writer, and
-//! with it every connection. So the first lines of a second are written, if the log takes them
-//! without waiting; the others are counted, and one line has their number. The function's own
-//! failures are not limited.
+//! Limit on log lines about refusals: peers' mistakes that no handler saw. A peer can cause any
+//! number of them. If nobody reads the log, its pipe fills, and the next write blocks the server.
+//! So the first lines of a second are written if the log takes them without waiting. The others
+//! are counted, and one line has their number. The function's own failures are not limited.
 //!
 //! The log's descriptor is not made non-blocking instead: that is a property of the open file
 //! (open(2), O_NONBLOCK), which other processes share, and it would lose the function's lines too.
@@ -12,15 +11,15 @@ use crate::sys::monotonic_ns;
 use log::Level;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// Largest number of such lines in one second; with more threads that log at the same moment, one
-/// more each.
+/// Largest number of such lines in one second. Threads that log at the same moment may each write
+/// one more.
 const MOST_LINES: u32 = 20;
 const SECOND_NS: u64 = 1_000_000_000;
 
 static FLOOD: Flood = Flood::new();
 
-/// The lines of one second. Atomics, because the numbers need not agree: a line that is counted a
-/// moment later is no harm.
+/// The lines of one second. Separate atomics are enough: it does not matter in which of two seconds
+/// a line is counted.
 struct Flood {
     /// End of the second, by the monotonic clock.
     ends_ns: AtomicU64,
@@ -98,7 +97,7 @@ fn report(at_once: bool) -> u64 {
         // Zero if another thread was quicker.
         let lines = FLOOD.take();
         if lines > 0 {
-            write(Level::Warn, "firstbyte", "", format_args!("\u{2026} {lines} more"));
+            write(Level::Warn, "firstbyte", "", format_args!("\u{2026} {lines} refusals"));
         }
     }
     u64::MAX

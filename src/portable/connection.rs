@@ -11,8 +11,8 @@ use crate::error::Error;
 use crate::request::Request;
 use crate::stopping::stopping;
 use crate::sys::monotonic_ns;
-use crate::wire::chunked::{Decoder, Step, is_token_byte};
-use crate::wire::head::spelt_target;
+use crate::wire::chunked::{Decoder, Step};
+use crate::wire::head::{begins_with_head, spelt_target};
 use crate::wire::{Framing, Head, Reject, Scan, Scanner, Status, Version, response};
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
@@ -266,16 +266,14 @@ impl<S: Service> Connection<S> {
     fn refuse(&mut self, error: &Error, head: Option<&Head>) -> Over {
         let view = head.map(|head| RequestHead { head, bytes: &self.input });
         let reply = self.server.service.refuse(error, view.as_ref());
-        let begins_with_head = || {
-            let rest = self.input.trim_ascii_start().strip_prefix(b"HEAD");
-            rest.is_some_and(|rest| rest.first().is_some_and(|&byte| !is_token_byte(byte)))
-        };
         let asked = ReplyMode {
             version: head.map_or(Version::Http11, |head| head.version),
             keep_alive: false,
-            // also of a head that was not understood (RFC 9110, section 9.3.2)
-            head_only: head
-                .map_or_else(begins_with_head, |head| head.method.of(&self.input) == b"HEAD"),
+            head_only: match head {
+                Some(head) => head.method.of(&self.input) == b"HEAD",
+                // No parsed head: HEAD is recognised by its bytes (RFC 9110, section 9.3.2).
+                None => begins_with_head(&self.input),
+            },
         };
         match outgoing::send(&self.stream, asked, reply) {
             Ok(_) => Over::Linger,

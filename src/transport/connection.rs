@@ -22,10 +22,10 @@ use crate::error::Error;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::spare;
-use crate::wire::chunked::{Decoder, Step, is_token_byte};
+use crate::wire::chunked::{Decoder, Step};
 #[cfg(feature = "gzip")]
 use crate::wire::gzip::{self, Gzip, Inflated};
-use crate::wire::head::spelt_target;
+use crate::wire::head::{begins_with_head, spelt_target};
 use crate::wire::{Framing, Head, Reject, Scan, Scanner, Status, Version, response};
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
@@ -727,16 +727,6 @@ struct Received {
     /// Limit of the inflated body in bytes, if it is to be inflated.
     #[cfg(feature = "gzip")]
     coded: Option<usize>,
-}
-
-/// Whether the request that begins here, possibly after empty lines, has the method HEAD.
-fn begins_with_head(mut input: &[u8]) -> bool {
-    while let [b'\r' | b'\n', rest @ ..] = input {
-        input = rest;
-    }
-    // The request line may be malformed behind the method.
-    let rest = input.strip_prefix(b"HEAD");
-    rest.is_some_and(|rest| rest.first().is_some_and(|&byte| !is_token_byte(byte)))
 }
 
 fn too_large(limit: usize) -> End {

@@ -37,21 +37,21 @@ const LONGEST_STREAK: usize = 256;
 /// Largest reason in a close frame, in bytes (RFC 6455, section 5.5).
 const REASON_BYTES: usize = 123;
 
-/// What serves a connection after its handshake; returns whether the peer still has something to
-/// read. The bytes arrived after the handshake.
+/// Function that serves a connection after its handshake. The bytes are those that arrived with the
+/// handshake. Returns whether the peer still has something to read.
 pub(super) type Converse = fn(Shared, &mut Link, &Seat, Vec<u8>, Upgrade) -> bool;
 
 /// Set by the first handshake, so that a function without any is linked without this file.
 static CONVERSE: OnceLock<Converse> = OnceLock::new();
 
-/// From now on connections may become WebSockets.
+/// Lets connections become WebSockets.
 pub(crate) fn converse_from_now_on() {
     CONVERSE.get_or_init(|| {
         |server, link, seat, input, upgrade| Conversing::new(server, link, seat, input).run(upgrade)
     });
 }
 
-/// What serves a connection after its handshake, once there was one.
+/// That function, once there was a handshake.
 pub(super) fn converse() -> Option<Converse> {
     CONVERSE.get().copied()
 }
@@ -93,7 +93,7 @@ struct Wire<'c> {
 struct End {
     code: u16,
     reason: String,
-    /// What the log has in place of the reason: the peer does not get a handler's words.
+    /// Text for the log in place of the reason: the peer does not get a handler's words.
     causes: Option<String>,
     by_peer: bool,
     level: Level,

@@ -100,7 +100,7 @@ pub(super) fn time_after(limit: Duration) -> Instant {
 /// # Example
 /// ```
 /// use firstbyte::{Limits, MinRate};
-/// use std::time::{Duration, Instant};
+/// use std::time::Duration;
 ///
 /// let default = Limits::default().body_rate;
 /// assert_eq!((default.bytes_per_second, default.grace), (240, Duration::from_secs(5)));

@@ -97,7 +97,7 @@ impl Drop for Panicked {
             && let Some(payload) = self.payload.take()
             && let Err(again) = catch(move || drop(payload))
         {
-            std::mem::forget(again); // it could go on like this
+            std::mem::forget(again); // its payload may panic in the same way
         }
     }
 }

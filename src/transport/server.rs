@@ -33,7 +33,7 @@ impl<S> Server<S> {
     }
 }
 
-/// What a WebSocket needs of its server, whatever that serves.
+/// Parts of the server that a WebSocket needs; they do not depend on the service.
 #[cfg(feature = "websocket")]
 #[derive(Clone, Copy)]
 pub(super) struct Shared {

@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(inflated(&two, 100), Ok(Some(b"hello, w".to_vec())));
     }
 
-    /// The story: 5 MB of empty members took the processor for seconds.
+    /// Regression: 5 MB of empty members took the processor for seconds.
     #[test]
     fn members_are_counted() {
         let one = member(b"x", 0, b"");

@@ -4,6 +4,7 @@
 //! A [`Head`] holds positions instead of references, because the buffer may grow and move while the
 //! body arrives. Fields are stored inline (smallvec), so that a usual request allocates nothing.
 
+use super::chunked::is_token_byte;
 use super::{HeadLimits, Reject, Status};
 use smallvec::SmallVec;
 use std::mem::MaybeUninit;
@@ -374,6 +375,16 @@ fn is_authority(value: &[u8]) -> bool {
         _ => false,
     };
     host_is_valid && port_is_valid
+}
+
+/// Whether the request that begins here, possibly after empty lines, has the method HEAD. The rest
+/// of its request line may be malformed.
+pub(crate) fn begins_with_head(mut input: &[u8]) -> bool {
+    while let [b'\r' | b'\n', rest @ ..] = input {
+        input = rest;
+    }
+    let rest = input.strip_prefix(b"HEAD");
+    rest.is_some_and(|rest| rest.first().is_some_and(|&byte| !is_token_byte(byte)))
 }
 
 /// What the fields say about the message; it is collected line by line.

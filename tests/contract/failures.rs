@@ -217,7 +217,7 @@ fn event(body: &str, id: &str) -> String {
     )
 }
 
-/// The story: the stream of an event's reply broke off without a line.
+/// Regression: the stream of an event's reply broke off without a line.
 #[test]
 fn a_stream_that_fails_is_logged_whoever_called_and_whoever_made_it() {
     for server in [plain(), plain().at_rest()] {

@@ -12,7 +12,7 @@ pub fn is_of_one(line: &str) -> bool {
 
 /// The number in a line that counts refusals without lines of their own.
 pub fn counted(line: &str) -> Option<usize> {
-    line.strip_prefix("WARN firstbyte: \u{2026} ")?.strip_suffix(" more")?.parse().ok()
+    line.strip_prefix("WARN firstbyte: \u{2026} ")?.strip_suffix(" refusals")?.parse().ok()
 }
 
 /// Number of refusals that the lines tell of: each in a line, and in a count.

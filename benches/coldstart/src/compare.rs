@@ -429,7 +429,7 @@ mod tests {
         assert_eq!([0.0, 5.0].map(|change| signed_percent(change, 0.0)), ["0.0 %", "from nothing"]);
     }
 
-    /// The story: half of the samples failed, and the line said no more than `same`.
+    /// Regression: half of the samples failed, and the line said no more than `same`.
     #[test]
     fn samples_that_fail_now_are_counted_beside_the_verdict() {
         let before = results(around(1_000_000));

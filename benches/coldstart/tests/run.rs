@@ -991,7 +991,7 @@ fn a_case_that_fails_at_its_first_try_ends_the_run_with_a_flag_that_helps() {
         assert_eq!(code, Some(1), "{text}{why}");
         assert!(text.contains(flag) && text.contains("phase start"), "{fault}: {text}");
         assert!(why.contains("`--keep-going`"), "{fault}: {why}");
-        // The story: the run had ended before the floor's turn, and blamed a missing compiler.
+        // Regression: the run had ended before the floor's turn, and blamed a missing compiler.
         assert!(!text.contains("no C compiler"), "{fault}: {text}");
         assert!(runs.len() == 1 && runs[0].samples.len() == 1, "{fault}: {runs:?}");
     }

@@ -49,7 +49,7 @@ fn the_first_request_is_cold_and_the_second_warm() {
     assert_eq!(shape, expected);
 }
 
-/// The story: a process that was forked beside the copying of a program, and had not called exec
+/// Regression: a process that was forked beside the copying of a program, and had not called exec
 /// yet, made its first start fail with "Text file busy".
 #[test]
 fn a_program_that_is_still_open_for_writing_starts_once_it_is_closed() {
@@ -67,7 +67,7 @@ fn a_program_that_is_still_open_for_writing_starts_once_it_is_closed() {
     }
 }
 
-/// The story: a plain process that had not listened yet when everything was closed outlived the
+/// Regression: a plain process that had not listened yet when everything was closed outlived the
 /// program that had started it, and Ctrl-C waited for the whole initialization timeout.
 #[test]
 fn an_instance_that_is_still_starting_ends_when_everything_is_closed() {

@@ -134,7 +134,7 @@ fn a_function_that_listens_on_loopback_only_is_not_reached_and_the_reason_is_sho
     }
 }
 
-/// The story: a Flask image on port 5000 ended with 446 after 30 s, and only 9000 was spoken of.
+/// Regression: a Flask image on port 5000 ended with 446 after 30 s, and only 9000 was spoken of.
 #[test]
 fn a_function_that_listens_on_another_port_is_told_which() {
     let (stage, verdict) = a_start_that_fails("elsewhere", Duration::from_millis(300), 64, true);

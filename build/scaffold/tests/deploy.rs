@@ -679,7 +679,7 @@ fn without_an_image_the_error_states_how_to_make_one() {
     let folder = project(SMALL);
     fs::remove_dir_all(folder.path().join("target")).unwrap();
     let error = read(&folder).unwrap_err().to_string();
-    // The story: of a dry run it asked for a push, which nobody can do before the image is there.
+    // Regression: of a dry run it asked for a push, which nobody can do before the image is there.
     let (build, push) = (error.find("`just image`"), error.find("`just push`"));
     assert!(build.is_some() && build < push && error.contains("no image yet"), "{error}");
 }
